@@ -1,0 +1,14 @@
+"""MSPN, the Multi-Stage Pose estimation Network, as a plugin for MMPose.
+
+Importing the package registers the network (``MSPNBackbone``), its head
+(``MultiStageHeatmapHead``), its loss (``OHKMLoss``) and its codec (``CoarseToFineHeatmap``) in
+MMPose's registries, so that a config with ``custom_imports = dict(imports=['mspn_plugin'])`` can
+name them. The paper is "Rethinking on Multi-Stage Networks for Human Pose Estimation",
+arXiv 1901.00148.
+"""
+
+from . import compat
+
+compat.apply()
+
+__all__ = []

@@ -1,0 +1,119 @@
+"""What the 2024 OpenMMLab releases need on today's Python, and nothing else.
+
+:func:`apply` runs when the plugin is imported. Each remedy stands in a function of its own that
+says which release needs it and why, and does nothing where it is not needed: a newer release of
+the package makes it idle, and the function can then be deleted.
+"""
+
+import importlib
+import importlib.util
+import sys
+from typing import Any, List, NoReturn
+
+import torch
+from torch.library import Library
+
+_DECLARED_SCHEMAS: List[Library] = []
+
+
+def apply() -> None:
+    """Apply every remedy that this environment needs. Calling it again changes nothing."""
+    declare_torchvision_ops()
+    import_without_mmcv_ops()
+    allow_mmengine_checkpoints()
+
+
+def declare_torchvision_ops() -> None:
+    """Let torchvision's Python side import beside a torch of another build.
+
+    mmpose 1.3.2's visualizer imports ``torchvision.transforms``. torchvision's wheel for CUDA can't
+    load its compiled part beside a CPU build of torch, and then ``import torchvision`` raises
+    "operator torchvision::nms does not exist" (torchvision 0.28, torch 2.13). Declaring the two
+    operators' signatures is enough for the Python side; calling them still fails, and nothing here
+    calls them.
+    """
+    if 'torchvision' in sys.modules or importlib.util.find_spec('torchvision') is None:
+        return
+    try:
+        import torchvision
+    except RuntimeError as error:
+        if 'torchvision::nms' not in str(error):
+            raise
+        library = Library('torchvision', 'DEF')
+        library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+        library.define(
+            'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+        _DECLARED_SCHEMAS.append(library)
+        for name in [n for n in sys.modules if n.split('.')[0] == 'torchvision']:
+            del sys.modules[name]
+        import torchvision  # noqa: F401
+
+
+class _MissingOps:
+    """Stands for mmcv's compiled operators: importing them works, calling one says what to do."""
+
+    def __getattr__(self, name: str) -> Any:
+        def missing(*args: Any, **kwargs: Any) -> NoReturn:
+            raise RuntimeError(
+                f'the compiled operator {name} of mmcv was called, but mmcv-lite is installed, '
+                'which has none. MSPN needs none either; for a model that does, install full '
+                'mmcv: pip uninstall mmcv-lite, then build mmcv==2.1.0 (docs/install.md)'
+            )
+
+        return missing
+
+
+def import_without_mmcv_ops() -> None:
+    """Let mmpose and mmdet import with mmcv-lite.
+
+    ``mmpose.models`` (1.3.2) and mmdet 3.3.0 import ``mmcv.ops`` whether or not a model uses it,
+    and mmcv-lite has its Python files without ``mmcv._ext``. mmcv has no wheel for today's torch,
+    and MSPN needs no compiled operator. With full mmcv nothing is touched. ``sys.modules`` is left
+    alone too, because MMEngine tells the two apart by looking for ``mmcv._ext``.
+    """
+    if importlib.util.find_spec('mmcv') is None or importlib.util.find_spec('mmcv._ext'):
+        return
+    from mmcv.utils import ext_loader
+
+    def load_ext(name: str, funcs: List[str]) -> _MissingOps:
+        return _MissingOps()
+
+    ext_loader.load_ext = load_ext
+
+
+def _statistics_method(owner: type, name: str) -> Any:
+    """``getattr`` for one purpose: the statistics that a saved ``HistoryBuffer`` refers to."""
+    from mmengine.logging import HistoryBuffer
+
+    if owner is not HistoryBuffer or name not in ('mean', 'min', 'max', 'current', 'data'):
+        raise ValueError(
+            f'a checkpoint asks for {name!r} of {owner!r}, which no checkpoint of MMEngine does; '
+            'it is refused'
+        )
+    return getattr(owner, name)
+
+
+def allow_mmengine_checkpoints() -> None:
+    """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10.7 saves.
+
+    From torch 2.6 on, loading admits tensors and plain types only, and MMEngine's checkpoints also
+    hold the message hub: ``HistoryBuffer`` objects of NumPy arrays with references to their own
+    methods (mmengine issue 1655). Those, and nothing more, are added to what may be loaded; a file
+    that names any other callable is still refused.
+    """
+    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
+    if add_safe_globals is None:  # before torch 2.4 there is no such list
+        return
+    import numpy as np
+    from mmengine.logging import HistoryBuffer
+
+    internals = 'numpy._core' if importlib.util.find_spec('numpy._core') else 'numpy.core'
+    multiarray = importlib.import_module(f'{internals}.multiarray')
+
+    add_safe_globals([HistoryBuffer, np.ndarray, np.dtype])
+    # A file names these by the module path of the NumPy that wrote it.
+    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
+        for name in ('_reconstruct', 'scalar'):
+            add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
+    add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', '?')])
+    add_safe_globals([(_statistics_method, 'builtins.getattr')])

@@ -1,0 +1,17 @@
+from pathlib import Path
+
+from setuptools import setup
+
+setup(
+    name='mspn_plugin',
+    version='0.1.0',
+    description='MSPN, the Multi-Stage Pose estimation Network, as a plugin for MMPose',
+    long_description=(Path(__file__).parent / 'README.md').read_text(encoding='utf-8'),
+    long_description_content_type='text/markdown',
+    license='Apache-2.0',
+    packages=['mspn_plugin'],
+    python_requires='>=3.10',
+    # MMPose and its companions are not listed: pip can't resolve mmpose 1.3.2, which asks for a
+    # package that no longer builds. requirements/ and docs/install.md say how they are installed.
+    install_requires=['numpy', 'opencv-python', 'tqdm'],
+)

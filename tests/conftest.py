@@ -1,0 +1,35 @@
+"""Fixtures that several test modules share."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='session')
+def golden() -> Path:
+    """The folder of figures that the authors' release computed."""
+    return Path(__file__).parent / 'golden'
+
+
+@pytest.fixture(scope='session')
+def shared_data() -> Path:
+    """The folder of real photographs, which the project does not ship.
+
+    It is looked for in ``MSPN_SHARED`` and beside the clone. A user's clone has none, and the
+    tests that need photographs are skipped there; with ``CI`` set a missing folder is a failure.
+    """
+    folder = Path(os.environ.get('MSPN_SHARED', REPO.parent / 'shared')) / 'data'
+    if not folder.is_dir():
+        if os.environ.get('CI'):
+            pytest.fail(f'CI must test on the photographs, and {folder} does not exist')
+        pytest.skip(f'no photographs at {folder}; set MSPN_SHARED to the folder that holds data/')
+    return folder
+
+
+@pytest.fixture(scope='session')
+def coco_photos(shared_data: Path) -> Path:
+    """Real COCO photographs and their annotations, in COCO's own layout."""
+    return shared_data / 'coco'
