@@ -1,0 +1,47 @@
+# Python 3.11; set PYTHON to name another one.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/installed
+DEMO := demo
+DEMO_CONFIG := configs/mspn_synthetic.py
+
+.PHONY: help install demo test lint bench clean
+
+help:
+	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
+	@echo 'make test   run the tests'
+	@echo 'make lint   ruff and mypy'
+	@echo 'make clean  remove .venv and demo'
+
+install: $(INSTALLED)
+
+# The stamp is newer than what it was made from, so a second run installs nothing.
+$(INSTALLED): requirements/lock.txt requirements/source.txt requirements/torch.txt setup.py
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements/lock.txt
+	$(BIN)/python -m pip install -q -r requirements/torch.txt
+	$(BIN)/python -m pip install -q --require-hashes --no-deps --no-build-isolation \
+		--no-binary xtcocotools -r requirements/source.txt
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	touch $@
+
+$(DEMO)/data: $(INSTALLED)
+	$(BIN)/python -m mspn_plugin.synthetic --out $@ --train 1600 --val 200 --seed 0
+
+demo: $(INSTALLED) | $(DEMO)/data
+	COCO_ROOT=$(DEMO)/data $(BIN)/mim train mmpose $(DEMO_CONFIG) --work-dir $(DEMO)/work_dir --resume
+	COCO_ROOT=$(DEMO)/data $(BIN)/mim test mmpose $(DEMO_CONFIG) \
+		$$(ls -t $(DEMO)/work_dir/best_coco_AP_epoch_*.pth | head -1) \
+		--work-dir $(DEMO)/test --show-dir ../pictures --interval 10
+
+test: $(INSTALLED)
+	$(BIN)/python -m pytest -n 2
+
+lint: $(INSTALLED)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) $(DEMO)
