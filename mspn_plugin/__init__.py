@@ -8,7 +8,11 @@ arXiv 1901.00148.
 """
 
 from . import compat
+from .errors import SettingError, show_plainly
 
 compat.apply()
+show_plainly()
 
-__all__ = []
+from .backbone import MSPNBackbone  # noqa: E402
+
+__all__ = ['MSPNBackbone']

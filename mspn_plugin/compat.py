@@ -7,6 +7,7 @@ the package makes it idle, and the function can then be deleted.
 
 import importlib
 import importlib.util
+import pickle
 import sys
 from typing import Any, List, NoReturn
 
@@ -41,8 +42,7 @@ def declare_torchvision_ops() -> None:
             raise
         library = Library('torchvision', 'DEF')
         library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        library.define(
-            'qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
+        library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
         _DECLARED_SCHEMAS.append(library)
         for name in [n for n in sys.modules if n.split('.')[0] == 'torchvision']:
             del sys.modules[name]
@@ -86,7 +86,7 @@ def _statistics_method(owner: type, name: str) -> Any:
     from mmengine.logging import HistoryBuffer
 
     if owner is not HistoryBuffer or name not in ('mean', 'min', 'max', 'current', 'data'):
-        raise ValueError(
+        raise pickle.UnpicklingError(
             f'a checkpoint asks for {name!r} of {owner!r}, which no checkpoint of MMEngine does; '
             'it is refused'
         )

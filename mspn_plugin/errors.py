@@ -1,4 +1,34 @@
-"""The error that a wrong setting raises."""
+"""The error that a wrong setting raises, and how a command shows it.
+
+A mistake in a config or a missing file should reach its author as one message. In a command, that
+message is all that is printed; in a program or a notebook nothing changes, and the exception and
+its traceback are there as always.
+"""
+
+import os
+import pickle
+import sys
+import traceback
+from types import TracebackType
+from typing import Callable, Iterator, Optional, Type
+
+ShowException = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], object]
+
+# Where MMPose and MMEngine open the files that a config names, and what the user can do about one
+# that is not there.
+_READERS = {
+    'mmpose.datasets.datasets': (
+        'The data is looked for under `data_root` of the config; configs of this plugin take it '
+        'from the environment variable COCO_ROOT, and data/coco/ without it.'
+    ),
+    'mmpose.evaluation': (
+        'It is the `ann_file` of `val_evaluator` or `test_evaluator`, below `data_root`, which '
+        'configs of this plugin take from the environment variable COCO_ROOT.'
+    ),
+    'mmengine.runner.checkpoint': (
+        'It was named on the command line, or by `load_from` or an `init_cfg` of the config.'
+    ),
+}
 
 
 class SettingError(ValueError):
@@ -7,3 +37,79 @@ class SettingError(ValueError):
     Its text is one message for the person who wrote the setting: what was given, what fits, and
     which setting or file to change. It is a :class:`ValueError`, so code that expects one works.
     """
+
+
+def plain_message(error: BaseException) -> Optional[str]:
+    """The one message that an error amounts to, where it is a user's to mend.
+
+    Args:
+        error (BaseException): An exception that was raised, with its traceback.
+
+    Returns:
+        str | None: The message; None for any other error, whose traceback is needed.
+    """
+    for link in _chain(error):
+        if isinstance(link, SettingError):
+            return str(link)
+        advice = _advice(link.__traceback__)
+        if advice is None:
+            continue
+        text = ' '.join(str(link).split())
+        if isinstance(link, FileNotFoundError) or (
+            isinstance(link, AssertionError) and 'does not exist' in text
+        ):
+            return f'{text}. {advice}'
+        if isinstance(link, pickle.UnpicklingError):
+            return (
+                'The checkpoint holds more than tensors and plain values, so that loading it could '
+                f'run code, and it is refused. {advice} ({text})'
+            )
+    return None
+
+
+def show_plainly() -> None:
+    """Make a command that ends in a user's error print its one message, and no traceback.
+
+    ``sys.excepthook`` is wrapped: it only decides what is printed when a program dies. The
+    environment variable ``MSPN_TRACEBACK=1`` brings the traceback back.
+    """
+    if isinstance(sys.excepthook, _PlainExceptHook):
+        return
+    sys.excepthook = _PlainExceptHook(sys.excepthook)
+
+
+class _PlainExceptHook:
+    def __init__(self, otherwise: ShowException) -> None:
+        self.otherwise = otherwise
+
+    def __call__(
+        self,
+        kind: Type[BaseException],
+        error: BaseException,
+        trace: Optional[TracebackType],
+    ) -> None:
+        message = None if os.environ.get('MSPN_TRACEBACK') else plain_message(error)
+        if message is None:
+            self.otherwise(kind, error, trace)
+        else:
+            print(f'\nmspn_plugin: {message}', file=sys.stderr)
+            print('(MSPN_TRACEBACK=1 shows where this was raised.)', file=sys.stderr)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    """The error and all that it was raised from, the last one first."""
+    link: Optional[BaseException] = error
+    seen = set()
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _advice(trace: Optional[TracebackType]) -> Optional[str]:
+    for frame, _ in traceback.walk_tb(trace):
+        module = str(frame.f_globals.get('__name__', ''))
+        for reader, advice in _READERS.items():
+            if module.startswith(reader):
+                return advice
+    return None

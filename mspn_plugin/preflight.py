@@ -1,0 +1,193 @@
+"""Looks at data, model and codec together before the first step."""
+
+import os
+from collections import defaultdict
+from pathlib import Path
+from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+
+from mmengine.dataset import BaseDataset
+from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
+from mmengine.runner import Runner
+from mmpose.registry import HOOKS
+
+from .errors import SettingError
+
+_SHOWN = 5
+
+
+@HOOKS.register_module()
+class PreflightHook(Hook):
+    """Stops a run before its first step when its parts don't fit together.
+
+    MMEngine builds data sets and model apart and never compares them, so that a wrong number of
+    joints or a missing picture shows up as a tensor of another shape, or hours later. This hook
+    compares them, for every loader of the run, and raises one :class:`SettingError` that names
+    both settings. It reads the annotations that are loaded already, and folders' listings.
+
+    Args:
+        check_images (bool): Whether to look that every picture exists. It lists each folder once;
+            switch it off where even that is slow. Pictures that don't lie in local files are never
+            looked for. Defaults to True.
+    """
+
+    priority = 'VERY_HIGH'
+
+    def __init__(self, check_images: bool = True) -> None:
+        self.check_images = check_images
+
+    def before_run(self, runner: Runner) -> None:
+        """Check every data set that this run has built, and the model.
+
+        Args:
+            runner (Runner): The runner, with its loops built.
+
+        Raises:
+            SettingError: If anything does not fit.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        check_model(model)
+        for name, dataset in _datasets(runner):
+            check_dataset(dataset, name)
+            check_fit(dataset, model, name)
+            if self.check_images:
+                check_images(dataset, name)
+
+
+def check_model(model: Any) -> None:
+    """Check that backbone and head have the same stages, units and channels.
+
+    Args:
+        model (nn.Module): A pose estimator.
+
+    Raises:
+        SettingError: Naming both settings.
+    """
+    backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
+    for field in ('num_stages', 'num_units', 'unit_channels'):
+        ours, theirs = getattr(backbone, field, None), getattr(head, field, None)
+        if ours is not None and theirs is not None and ours != theirs:
+            raise SettingError(
+                f'model.backbone.{field} is {ours} and model.head.{field} is {theirs}; '
+                'they must be equal'
+            )
+
+
+def check_dataset(dataset: BaseDataset, name: str) -> None:
+    """Check that a data set holds labelled persons with the joints that its class declares.
+
+    Args:
+        dataset (BaseDataset): A loaded data set.
+        name (str): The setting that it was built from, for messages.
+
+    Raises:
+        SettingError: For a data set without a usable person, or with another number of joints.
+    """
+    ann_file = getattr(dataset, 'ann_file', '')
+    declared = dataset.metainfo.get('num_keypoints')
+    annotations = getattr(getattr(dataset, 'coco', None), 'anns', {}).values()
+    for annotation in annotations:
+        given = len(annotation.get('keypoints') or ())
+        if given and declared and given != 3 * declared:
+            raise SettingError(
+                f'{name}: annotation {annotation.get("id")} in {ann_file} has {given} keypoint '
+                f'values, and the {declared} joints of {type(dataset).__name__} (its `metainfo`) '
+                f'make {3 * declared}: x, y and v of each; use a data set class or a `metainfo` '
+                'with the joints of the file'
+            )
+    if len(dataset) == 0:
+        labelled = sum(1 for annotation in annotations if annotation.get('keypoints'))
+        raise SettingError(
+            f'{name}: no person can be used of the {len(annotations)} annotations in {ann_file}, '
+            f'of which {labelled} have keypoints; it takes COCO keypoint annotations '
+            '(person_keypoints_*.json, not instances_*.json) with a box and a labelled joint'
+        )
+
+
+def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
+    """Check a data set's joints and pipeline against the head and its codec.
+
+    Args:
+        dataset (BaseDataset): A loaded data set.
+        model (nn.Module): A pose estimator.
+        name (str): The setting that the data set was built from, for messages.
+
+    Raises:
+        SettingError: Naming both settings.
+    """
+    head = getattr(model, 'head', None)
+    joints, channels = dataset.metainfo.get('num_keypoints'), getattr(head, 'out_channels', None)
+    if joints and channels and joints != channels:
+        raise SettingError(
+            f'{name}: {type(dataset).__name__} has {joints} joints and model.head.out_channels is '
+            f'{channels}; they must be equal'
+        )
+    decoder = getattr(head, 'decoder', None)
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', []):
+        step_name = f'{name}.pipeline, {type(step).__name__}'
+        crop = getattr(step, 'input_size', None)
+        expected = getattr(decoder, 'input_size', None)
+        if crop is not None and expected is not None and tuple(crop) != tuple(expected):
+            raise SettingError(
+                f'{step_name}: input_size is {tuple(crop)} and that of model.head.decoder is '
+                f'{tuple(expected)}; they must be equal'
+            )
+        encoder = getattr(step, 'encoder', None)
+        if type(encoder) is type(decoder) and encoder is not None:
+            _check_codecs(encoder, decoder, step_name)
+
+
+def _check_codecs(encoder: Any, decoder: Any, step_name: str) -> None:
+    for field in ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_on_device'):
+        ours, theirs = getattr(encoder, field, None), getattr(decoder, field, None)
+        if ours != theirs:
+            raise SettingError(
+                f'{step_name}: the encoder has {field}={ours} and model.head.decoder has '
+                f'{field}={theirs}; use one codec for both'
+            )
+
+
+def check_images(dataset: BaseDataset, name: str) -> None:
+    """Check that every picture of a data set exists.
+
+    Args:
+        dataset (BaseDataset): A loaded data set.
+        name (str): The setting that it was built from, for messages.
+
+    Raises:
+        SettingError: Naming the folder, how many are missing, and the first of them.
+    """
+    wanted: Dict[str, Set[str]] = defaultdict(set)
+    for index in range(len(dataset)):
+        path = dataset.get_data_info(index).get('img_path')
+        if path and '://' not in path:
+            folder, file_name = os.path.split(path)
+            wanted[folder].add(file_name)
+    for folder, names in wanted.items():
+        if not os.path.isdir(folder or '.'):
+            raise SettingError(
+                f'{name}: the folder of pictures {folder} does not exist; it follows from '
+                '`data_root` and `data_prefix` of the data set'
+            )
+        with os.scandir(folder or '.') as entries:
+            missing = sorted(names.difference(entry.name for entry in entries))
+        if missing:
+            shown = ', '.join(str(Path(folder, file_name)) for file_name in missing[:_SHOWN])
+            rest = f' and {len(missing) - _SHOWN} more' if len(missing) > _SHOWN else ''
+            raise SettingError(
+                f'{name}: {len(missing)} of {len(names)} pictures that {dataset.ann_file} names '
+                f'do not exist: {shown}{rest}'
+            )
+
+
+def _datasets(runner: Runner) -> Iterator[Tuple[str, BaseDataset]]:
+    """Each data set that the runner has built, with the setting that it came from."""
+    for name in ('train', 'val', 'test'):
+        loop: Optional[Any] = getattr(runner, f'_{name}_loop', None)
+        dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
+        if dataset is None:
+            continue
+        parts: List[Any] = getattr(dataset, 'datasets', [dataset])
+        for part in parts:
+            if isinstance(part, BaseDataset):
+                yield f'{name}_dataloader.dataset', part

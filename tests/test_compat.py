@@ -1,0 +1,115 @@
+"""What the OpenMMLab releases need on today's Python, and that it gives no protection away."""
+
+import builtins
+import fractions
+import importlib.util
+import os
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner.checkpoint import load_checkpoint
+
+from mspn_plugin import compat
+
+
+class RunsCode:
+    """Unpickling this calls a function, as a hostile checkpoint would."""
+
+    def __init__(self, function, *arguments):
+        self.call = function, arguments
+
+    def __reduce__(self):
+        return self.call
+
+
+def test_mmpose_and_mmdet_models_import():
+    import mmdet.models
+    import mmpose.models
+
+    assert mmpose.models.TopdownPoseEstimator and mmdet.models.FasterRCNN
+
+
+def test_plugin_imports_first_in_a_fresh_process():
+    code = (
+        'import mspn_plugin, mmpose.models, mmdet.models, mmpose.visualization\n'
+        'from mmpose.registry import KEYPOINT_CODECS, MODELS\n'
+        'assert MODELS.get("MSPNBackbone").__module__ == "mspn_plugin.backbone"\n'
+        'assert KEYPOINT_CODECS.get("CoarseToFineHeatmap").__module__ == "mspn_plugin.codec"\n'
+    )
+    subprocess.run([sys.executable, '-c', code], check=True)
+
+
+def test_a_missing_operator_says_what_to_install_when_it_is_called():
+    if importlib.util.find_spec('mmcv._ext'):
+        pytest.skip('full mmcv is installed, and no operator is missing')
+    from mmcv.ops import nms
+
+    boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
+    with pytest.raises(RuntimeError, match=r'mmcv-lite.*install full mmcv'):
+        nms(boxes, torch.ones(1), 0.5)
+
+
+def test_full_mmcv_is_left_alone(monkeypatch):
+    from mmcv.utils import ext_loader
+
+    monkeypatch.setattr(ext_loader, 'load_ext', before := object())
+    monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
+    compat.import_without_mmcv_ops()
+    assert ext_loader.load_ext is before
+
+
+def test_applying_twice_changes_nothing():
+    before = torch.serialization.get_safe_globals()
+    compat.apply()
+    assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, before))
+
+
+def test_a_checkpoint_with_mmengine_message_hub_loads(tmp_path):
+    hub = MessageHub('test_compat')
+    hub.update_scalar('train/loss', 2.5)
+    hub.update_scalar('train/lr', np.float64(0.1))
+    hub.update_info('epoch', np.int64(3))
+    torch.save({'message_hub': hub.state_dict(), 'state_dict': {}}, tmp_path / 'ours.pth')
+
+    loaded = torch.load(tmp_path / 'ours.pth', weights_only=True)['message_hub']
+
+    buffer = loaded['log_scalars']['train/loss']
+    assert isinstance(buffer, HistoryBuffer)
+    assert buffer.current() == 2.5 and buffer.statistics('mean') == 2.5
+    assert loaded['runtime_info']['epoch'] == 3
+
+
+@pytest.mark.parametrize(
+    'payload',
+    [
+        RunsCode(os.system, 'touch {path}'),
+        RunsCode(eval, "open('{path}', 'w')"),
+        RunsCode(builtins.getattr, torch.nn.Module, '__subclasses__'),
+        RunsCode(builtins.getattr, HistoryBuffer, '__init__'),
+        RunsCode(builtins.getattr, HistoryBuffer, '__subclasses__'),
+        RunsCode(fractions.Fraction, 1),
+    ],
+    ids=[
+        'system',
+        'eval',
+        'getattr of another class',
+        'getattr of init',
+        'getattr of subclasses',
+        'class',
+    ],
+)
+def test_a_checkpoint_that_names_another_callable_is_refused(tmp_path, payload):
+    function, arguments = payload.call
+    trace = tmp_path / 'it_ran'
+    arguments = tuple(a.format(path=trace) if isinstance(a, str) else a for a in arguments)
+    file = tmp_path / 'hostile.pth'
+    torch.save({'state_dict': {}, 'meta': RunsCode(function, *arguments)}, file)
+
+    with pytest.raises(pickle.UnpicklingError):
+        load_checkpoint(torch.nn.Linear(1, 1), str(file))
+    assert not trace.exists()

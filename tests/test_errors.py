@@ -1,0 +1,59 @@
+"""A user's mistake reaches the user as one message, and no other error is touched."""
+
+import subprocess
+import sys
+
+import pytest
+
+from mspn_plugin.errors import SettingError, plain_message
+
+
+def die(statement, **environment):
+    code = f'from mspn_plugin.errors import SettingError, show_plainly\nshow_plainly()\n{statement}'
+    return subprocess.run(
+        [sys.executable, '-c', code], capture_output=True, text=True, env=environment or None
+    )
+
+
+def test_a_command_prints_the_message_and_no_traceback():
+    done = die('raise SettingError("num_stages is 0; it takes 1 or more")')
+    assert done.returncode == 1
+    assert 'mspn_plugin: num_stages is 0; it takes 1 or more' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+def test_the_traceback_is_there_on_request():
+    assert 'Traceback' in die('raise SettingError("no")', MSPN_TRACEBACK='1').stderr
+
+
+def test_other_errors_keep_their_traceback():
+    assert 'Traceback' in die('open("there is no such file")').stderr
+
+
+def test_a_setting_error_is_found_behind_the_error_that_a_framework_made_of_it():
+    with pytest.raises(RuntimeError) as caught:
+        try:
+            raise SettingError('kernel_sizes is (4,); it takes odd numbers')
+        except SettingError as error:
+            raise RuntimeError('while building') from error
+    assert plain_message(caught.value) == 'kernel_sizes is (4,); it takes odd numbers'
+
+
+def test_a_missing_annotation_file_names_the_file_and_the_setting(tmp_path):
+    from mmpose.datasets import CocoDataset
+
+    with pytest.raises((AssertionError, FileNotFoundError)) as caught:
+        CocoDataset(data_root=str(tmp_path), ann_file='annotations/none.json')
+    message = plain_message(caught.value)
+    assert str(tmp_path / 'annotations/none.json') in message
+    assert 'COCO_ROOT' in message and 'data_root' in message
+
+
+def test_a_missing_checkpoint_names_the_file(tmp_path):
+    import torch
+    from mmengine.runner.checkpoint import load_checkpoint
+
+    with pytest.raises(FileNotFoundError) as caught:
+        load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'none.pth'))
+    message = plain_message(caught.value)
+    assert str(tmp_path / 'none.pth') in message and 'load_from' in message
