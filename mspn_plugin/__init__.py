@@ -14,5 +14,6 @@ compat.apply()
 show_plainly()
 
 from .backbone import MSPNBackbone  # noqa: E402
+from .megvii import convert_megvii_checkpoint  # noqa: E402
 
-__all__ = ['MSPNBackbone']
+__all__ = ['MSPNBackbone', 'SettingError', 'convert_megvii_checkpoint']

@@ -12,7 +12,7 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Se
 
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
-from mmengine.model import BaseModule
+from mmengine.model import BaseModule, PretrainedInit
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.functional import interpolate
@@ -20,6 +20,15 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from .errors import SettingError
+from .weights import (
+    check_backbone_weights,
+    check_resnet,
+    convert_resnet,
+    is_mspn,
+    is_resnet,
+    read_backbone_weights,
+    some,
+)
 
 EXPANSION = 4
 """A bottleneck puts out this many times the channels that it works in, as in ResNet."""
@@ -386,6 +395,7 @@ class MSPNBackbone(BaseModule):
         SettingError: If the arguments do not fit each other.
     """
 
+    init_cfg: Any
     DEFAULT_INIT = (
         {'type': 'Kaiming', 'layer': 'Conv2d'},
         {'type': 'Constant', 'val': 1, 'layer': ['_BatchNorm', 'GroupNorm']},
@@ -542,6 +552,63 @@ class MSPNBackbone(BaseModule):
                     module.eval()
         return self
 
+    def init_weights(self) -> None:
+        """Give the weights their start, as ``init_cfg`` says.
+
+        Raises:
+            SettingError: If a pretrained file does not fit the network.
+        """
+        if self.is_init:
+            super().init_weights()  # says that it does nothing the second time
+            return
+        given = [self.init_cfg] if isinstance(self.init_cfg, dict) else list(self.init_cfg)
+        pretrained = [cfg for cfg in given if cfg['type'] in ('Pretrained', PretrainedInit)]
+        self.init_cfg = [cfg for cfg in given if cfg not in pretrained] or list(self.DEFAULT_INIT)
+        super().init_weights()
+        self.init_cfg = given
+        for cfg in pretrained:
+            self._load_pretrained(**{k: v for k, v in cfg.items() if k != 'type'})
+
+    def _load_pretrained(
+        self,
+        checkpoint: str,
+        stages: str = 'all',
+        prefix: Optional[str] = None,
+        map_location: str = 'cpu',
+    ) -> None:
+        if stages not in ('all', 'first'):
+            raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
+        weights = read_backbone_weights(checkpoint, prefix, map_location)
+        try:
+            if is_mspn(weights):
+                self.load_state_dict(weights)
+                return
+            if not is_resnet(weights):
+                raise SettingError(
+                    "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
+                    + some(list(weights))
+                )
+            own = self.state_dict()
+            weights = convert_resnet(
+                weights, range(self.num_stages if stages == 'all' else 1), self.num_units
+            )
+            check_resnet(weights, own)
+        except SettingError as error:
+            raise SettingError(f'init_cfg names the checkpoint {checkpoint}: {error}') from error
+        for key, value in weights.items():
+            own[key].copy_(value)
+
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # MMEngine loads leniently: without this, a checkpoint of another network would fill the
+        # part of this one that fits, with no more than a warning.
+        weights = {
+            key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
+        }
+        check_backbone_weights(weights, self.state_dict())
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
     def _frozen_modules(self) -> List[nn.Module]:
         if self.frozen_stages < 0:
             return []
@@ -576,18 +643,15 @@ def recompute(unit: nn.Module, *inputs: Any) -> Any:
 
 @contextmanager
 def _statistics_kept(unit: nn.Module) -> Iterator[None]:
-    tracking = [
-        m
-        for m in unit.modules()
-        if isinstance(m, _BatchNorm) and m.track_running_stats and m.training
-    ]
-    for norm in tracking:
-        norm.track_running_stats = False
+    norms = [m for m in unit.modules() if isinstance(m, _BatchNorm) and m.training]
+    before = [(norm.momentum, norm.num_batches_tracked) for norm in norms]
+    for norm in norms:
+        norm.momentum, norm.num_batches_tracked = 0.0, None
     try:
         yield
     finally:
-        for norm in tracking:
-            norm.track_running_stats = True
+        for norm, (momentum, count) in zip(norms, before, strict=True):
+            norm.momentum, norm.num_batches_tracked = momentum, count
 
 
 def _activation(act_cfg: Dict[str, Any]) -> nn.Module:

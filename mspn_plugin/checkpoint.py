@@ -1,0 +1,97 @@
+"""The command that turns other checkpoints into files that ``load_from`` takes.
+
+``python -m mspn_plugin.checkpoint megvii IN OUT`` converts one of the authors' release.
+MMPose's checkpoints need no conversion.
+"""
+
+import argparse
+import os
+import pickle
+from pathlib import Path
+from typing import Any, List, Optional, Union
+
+import torch
+
+from .errors import SettingError
+from .megvii import convert_megvii_checkpoint
+
+
+def convert_megvii_file(
+    source: Union[str, Path], target: Union[str, Path], overwrite: bool = False
+) -> int:
+    """Convert a file of the authors' release, by :func:`convert_megvii_checkpoint`.
+
+    The target appears whole or not at all. Nothing in the source is run: a file that holds more
+    than tensors and plain values is refused.
+
+    Args:
+        source (str | Path): The release's file.
+        target (str | Path): The file to write, in MMEngine's form.
+        overwrite (bool): Whether an existing target is replaced.
+
+    Returns:
+        int: The number of stages.
+
+    Raises:
+        SettingError: If the source is missing, unsafe or not of the release, or the target exists
+            or its folder does not.
+    """
+    target = Path(target)
+    if target.exists() and not overwrite:
+        raise SettingError(f'{target} exists already; --overwrite replaces it')
+    if not target.parent.is_dir():
+        raise SettingError(f'{target} cannot be written: the folder {target.parent} does not exist')
+    try:
+        converted = convert_megvii_checkpoint(_read(Path(source)))
+    except SettingError as error:
+        raise SettingError(f'{source}: {error}') from error
+
+    unfinished = target.with_name(f'.{target.name}.{os.getpid()}.tmp')
+    try:
+        torch.save({'meta': {}, 'state_dict': converted}, unfinished)
+        os.replace(unfinished, target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return len({key.split('.')[2] for key in converted if '.multi_stage_mspn.' in key})
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise SettingError('there is no such file')
+    try:
+        return torch.load(path, map_location='cpu', weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise SettingError(
+            'it is no checkpoint of tensors and plain values alone, so that loading it could run '
+            f'code, and it is refused ({" ".join(str(error).split())[:200]})'
+        ) from error
+    except (RuntimeError, EOFError, ValueError) as error:
+        raise SettingError(
+            f'it cannot be read as a checkpoint; is it complete? ({error})'
+        ) from error
+
+
+def main(arguments: Optional[List[str]] = None) -> None:
+    """Run the command.
+
+    Args:
+        arguments (list[str], optional): The command line, without the program's name.
+    """
+    parser = argparse.ArgumentParser(prog='python -m mspn_plugin.checkpoint', description=__doc__)
+    origins = parser.add_subparsers(dest='origin', required=True)
+    megvii = origins.add_parser(
+        'megvii', help="a checkpoint of the authors' release (megvii-detection/MSPN)"
+    )
+    megvii.add_argument('source', metavar='IN', help="the release's file")
+    megvii.add_argument('target', metavar='OUT', help='the file to write')
+    megvii.add_argument('--overwrite', action='store_true', help='replace OUT if it exists')
+    options = parser.parse_args(arguments)
+    stages = convert_megvii_file(options.source, options.target, options.overwrite)
+    print(
+        f'{options.target}: an estimator of {stages} stage{"s" if stages > 1 else ""}, '
+        'for load_from of a config with as many'
+    )
+
+
+if __name__ == '__main__':
+    main()
