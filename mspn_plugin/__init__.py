@@ -14,6 +14,18 @@ compat.apply()
 show_plainly()
 
 from .backbone import MSPNBackbone  # noqa: E402
+from .codec import CoarseToFineHeatmap  # noqa: E402
+from .head import MultiStageHeatmapHead  # noqa: E402
+from .loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .megvii import convert_megvii_checkpoint  # noqa: E402
+from .transforms import KeepVisibility  # noqa: E402
 
-__all__ = ['MSPNBackbone', 'SettingError', 'convert_megvii_checkpoint']
+__all__ = [
+    'JointMSELoss',
+    'KeepVisibility',
+    'MSPNBackbone',
+    'MultiStageHeatmapHead',
+    'OHKMLoss',
+    'SettingError',
+    'convert_megvii_checkpoint',
+]
