@@ -34,6 +34,7 @@ from __future__ import annotations
 
 import argparse
 import functools
+import itertools
 import json
 import os
 import shutil
@@ -133,61 +134,38 @@ SUBPIXEL_BITS = 4
 
 Colour = tuple[float, float, float]
 
-# Blue, green, red, as OpenCV has them.
-SKIN: tuple[Colour, ...] = (
-    (190, 211, 246),
-    (170, 196, 238),
-    (148, 180, 230),
-    (122, 160, 218),
-    (100, 140, 204),
-    (82, 118, 178),
-    (66, 98, 152),
-    (52, 76, 122),
-    (42, 60, 96),
-    (36, 48, 76),
+
+def palette(text: str) -> tuple[Colour, ...]:
+    """Colours from a list of RRGGBB, in OpenCV's order: blue, green, red."""
+    return tuple(_as_colour(tuple(bytes.fromhex(code))[::-1]) for code in text.split())
+
+
+def _as_colour(channels: Iterable[float]) -> Colour:
+    blue, green, red = (float(channel) for channel in channels)
+    return blue, green, red
+
+
+SKIN = palette('f6d3be eec4aa e6b494 daa07a cc8c64 b27652 986242 7a4c34 603c2a 4c3024')
+HAIR = palette('1a1616 30241e 4e3422 744c2e b07846 dcb878 a84e2e 989696 d0cece')
+CLOTH = palette(
+    'c8343c 2c5cb4 388a48 e8b034 ececec 36363a 804896 40a0b0 d87454 84b0c8 3c3c78 '
+    '969696 d28cbe 806040 aabe78 782424'
 )
-HAIR: tuple[Colour, ...] = (
-    (22, 22, 26),
-    (30, 36, 48),
-    (34, 52, 78),
-    (46, 76, 116),
-    (70, 120, 176),
-    (120, 184, 220),
-    (46, 78, 168),
-    (150, 150, 152),
-    (206, 206, 208),
-)
-CLOTH: tuple[Colour, ...] = (
-    (60, 52, 200),
-    (180, 92, 44),
-    (72, 138, 56),
-    (52, 176, 232),
-    (236, 236, 236),
-    (58, 54, 54),
-    (150, 72, 128),
-    (176, 160, 64),
-    (84, 116, 216),
-    (200, 176, 132),
-    (120, 60, 60),
-    (150, 150, 150),
-    (190, 140, 210),
-    (64, 96, 128),
-    (120, 190, 170),
-    (36, 36, 120),
-)
-LEATHER: tuple[Colour, ...] = (
-    (30, 30, 34),
-    (34, 52, 88),
-    (230, 230, 230),
-    (44, 44, 160),
-    (150, 80, 40),
-    (90, 90, 94),
-)
+LEATHER = palette('221e1e 583422 e6e6e6 a02c2c 285096 5e5a5a')
+SKY = palette('a9cbe8 c8dcea dfe4e6 8fb4d9 e9d9c3 b7c3cf')
+GROUND = palette('6f9a55 8aa85c a8a294 b9a583 7d8288 c9b78e')
+WALL = palette('d8d2c4 c4cdd3 cfc3b4 b8c4b4 d9c0b4 a9b3bf e2dccb b7a99a')
+FLOOR = palette('9a7654 b08d66 7c6a5c 8d8f93 6e7f86 a79c8c')
 
 
 # ---------------------------------------------------------------------------------------------
 # Geometry. World axes: x to the right of the picture, y up, z towards the viewer. A person's own
 # axes: x to its left, y up, z forward; unturned, it faces the viewer.
+
+
+_CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], 1)
+_TURN = np.stack([f(np.linspace(0, 2 * np.pi, 28, endpoint=False)) for f in (np.cos, np.sin)], 1)
+_NEAR, _FAR = np.linspace(-1, 1, 8), np.linspace(0, 1, 8)
 
 
 def rotation(axis: str, degrees: float) -> np.ndarray:
@@ -212,34 +190,64 @@ def unit(vector: np.ndarray) -> np.ndarray:
     return vector / max(float(np.linalg.norm(vector)), 1e-9)
 
 
+def tangents(direction: np.ndarray) -> np.ndarray:
+    """Two unit vectors, (2, 3), at right angles to a unit vector and to each other."""
+    x, y, z = direction
+    n = max(np.sqrt(y * y + z * z), 1e-9)
+    return np.array(((n, -x * y / n, -x * z / n), (0, z / n, -y / n)))
+
+
 def shade(colour: Colour, factor: float) -> Colour:
-    return tuple(min(max(channel * factor, 0.0), 255.0) for channel in colour)  # type: ignore
+    return colour[0] * factor, colour[1] * factor, colour[2] * factor
 
 
 def mix(one: Colour, other: Colour, part: float) -> Colour:
-    return tuple(a + (b - a) * part for a, b in zip(one, other))  # type: ignore
+    """Colour between two, at ``part`` of the way."""
+    blue, green, red = (a + (b - a) * part for a, b in zip(one, other, strict=True))
+    return blue, green, red
 
 
-def circle(centre: np.ndarray, radius: float, corners: int = 20) -> np.ndarray:
-    angles = np.linspace(0, 2 * np.pi, corners, endpoint=False)
-    return centre[:2] + radius * np.stack((np.cos(angles), np.sin(angles)), 1)
+def circle(centre: np.ndarray, radius: float) -> np.ndarray:
+    """Outline (corners, 2) of a circle."""
+    return centre[:2] + radius * _CIRCLE
+
+
+def capsules(
+    a: np.ndarray, b: np.ndarray, ra: np.ndarray, rb: np.ndarray, flat: bool = False
+) -> np.ndarray:
+    """Outlines (n, corners, 2) of the hulls of circles at ``a`` and at ``b``.
+
+    Args:
+        a: Centres (n, 2).
+        b: Centres (n, 2).
+        ra: Radii (n,) at ``a``.
+        rb: Radii (n,) at ``b``.
+        flat: Whether the outlines are cut off at ``b``, as a sleeve is.
+    """
+    along = b - a
+    length = np.hypot(along[:, 0], along[:, 1])
+    # Where one circle lies in the other the outline is that of the larger one, or nearly so.
+    tangent = np.arccos(np.clip((ra - rb) / np.maximum(length, 1e-6), -0.95, 0.95))
+    direction = np.arctan2(along[:, 1], along[:, 0])
+    angles = np.concatenate(
+        (tangent[:, None] * _NEAR, tangent[:, None] + (2 * np.pi - 2 * tangent)[:, None] * _FAR), 1
+    )
+    if flat:
+        angles = angles[:, len(_NEAR) - 1 :]
+        angles = np.concatenate((-tangent[:, None], angles), 1)
+    near_corners = 2 if flat else len(_NEAR)
+    angles += direction[:, None]
+    corners = np.stack((np.cos(angles), np.sin(angles)), 2)
+    corners[:, :near_corners] *= rb[:, None, None]
+    corners[:, :near_corners] += b[:, None]
+    corners[:, near_corners:] *= ra[:, None, None]
+    corners[:, near_corners:] += a[:, None]
+    return corners
 
 
 def capsule(a: np.ndarray, b: np.ndarray, ra: float, rb: float) -> np.ndarray:
-    """Outline (corners, 2) of the hull of a circle at ``a`` and one at ``b``."""
-    dx, dy = float(b[0] - a[0]), float(b[1] - a[1])
-    length = np.hypot(dx, dy)
-    if length <= abs(ra - rb) + 1e-6:
-        return circle(a, ra) if ra > rb else circle(b, rb)
-    along, tangent = np.arctan2(dy, dx), np.arccos((ra - rb) / length)
-    near = along + np.linspace(-tangent, tangent, 8)
-    far = along + np.linspace(tangent, 2 * np.pi - tangent, 8)
-    return np.concatenate(
-        (
-            b[:2] + rb * np.stack((np.cos(near), np.sin(near)), 1),
-            a[:2] + ra * np.stack((np.cos(far), np.sin(far)), 1),
-        )
-    )
+    """Outline (corners, 2) of one of :func:`capsules`."""
+    return capsules(a[None, :2], b[None, :2], np.array((ra,)), np.array((rb,)))[0]
 
 
 def hull(points: np.ndarray) -> np.ndarray:
@@ -494,12 +502,37 @@ class Outfit:
             glasses=rng.random() < 0.12,
             gloves=rng.random() < 0.06,
             rucksack=rng.random() < 0.08,
-            looseness=rng.uniform(1.08, 1.3),
+            looseness=rng.uniform(1.05, 1.24),
         )
 
 
 # ---------------------------------------------------------------------------------------------
 # A person, from the joints to the paint.
+
+# The picture's y points down.
+_TO_PICTURE = np.array((1.0, -1.0, 1.0))
+# Widths of a limb's dark rim, of its lit side and of the highlight.
+_LAYERS = np.array((1, 0.86, 0.36))
+# Height above the hips as a part of the trunk's length, half width and half depth of its slices
+# as parts of the body's height.
+_TRUNK_SLICES = np.array(
+    (
+        (-0.16, 0.088, 0.062),
+        (0.08, 0.100, 0.068),
+        (0.42, 0.084, 0.058),
+        (0.74, 0.108, 0.068),
+        (0.92, 0.108, 0.058),
+        (1.03, 0.066, 0.040),
+    )
+)
+# Direction in the head's own axes, and distance from its middle in units of its surface.
+_FEATURES = (
+    ('nose', (0, -0.12, 1), 1.1),
+    ('left_eye', (0.42, 0.16, 1), 1.0),
+    ('right_eye', (-0.42, 0.16, 1), 1.0),
+    ('left_ear', (1, -0.02, -0.08), 1.02),
+    ('right_ear', (-1, -0.02, -0.08), 1.02),
+)
 
 
 @dataclass
@@ -509,6 +542,10 @@ class Stroke:
     depth: float
     part: str
     outlines: list[tuple[np.ndarray, Colour, bool]] = field(default_factory=list)
+
+    def add(self, outline: np.ndarray | None, colour: Colour, convex: bool = True) -> None:
+        if outline is not None:
+            self.outlines.append((outline, colour, convex))
 
 
 class Figure:
@@ -521,230 +558,193 @@ class Figure:
         light: Offset (x, y) in the picture, about 1 long, towards the light.
 
     Attributes:
-        joints: (17, 3), pixels, in the order of ``KEYPOINTS``; z grows towards the viewer. The
-            pelvis is at (0, 0) until :meth:`move`.
         facing: (17,) booleans: false where the body itself turns the joint away from the viewer.
     """
 
     def __init__(self, body: Body, pose: Pose, outfit: Outfit, light: np.ndarray) -> None:
         self.body, self.pose, self.outfit, self.light = body, pose, outfit, light
-        self.origin = np.zeros(3)
+        self._origin = np.zeros(3)
         self._solve()
 
-    # The picture's y points down.
-    def _project(self, points: np.ndarray) -> np.ndarray:
-        return points * (1, -1, 1) + self.origin
-
-    def _solve(self) -> None:
-        body, pose, height = self.body, self.pose, self.body.height
-        root = rotation('z', pose.roll) @ rotation('x', pose.tilt) @ rotation('y', pose.turn)
-        half_bend = rotation('x', 0.45 * pose.bend)
-        chest = (
-            root @ rotation('x', pose.bend) @ rotation('z', pose.lean) @ rotation('y', pose.twist)
-        )
-        look, nod, sway = pose.look
-        head = chest @ rotation('y', look) @ rotation('x', nod) @ rotation('z', sway)
-        self.root, self.chest, self.head_frame = root, chest, head
-
-        trunk = body.trunk * height
-        self.waist = root @ half_bend @ np.array((0, 0.45 * trunk, 0))
-        self.neck = self.waist + chest @ np.array((0, 0.55 * trunk, 0))
-        h = body.head * height
-        self.head_axes = np.array((0.76 * h, h, 0.88 * h))
-        self.head_centre = (
-            self.neck
-            + chest @ np.array((0, 0.026 * height, 0.01 * height))
-            + (head @ np.array((0, 1.06 * h, 0.016 * height)))
-        )
-
-        world: dict[str, np.ndarray] = {}
-        normals: dict[str, np.ndarray] = {}
-
-        def on_head(name: str, direction: tuple[float, float, float], out: float = 1.0) -> None:
-            v = unit(np.array(direction))
-            world[name] = self.head_centre + head @ (self.head_axes * v * out)
-            normals[name] = head @ (v / self.head_axes)
-
-        on_head('nose', (0, -0.12, 1), 1.1)
-        self.limbs: dict[str, np.ndarray] = {}
-        for i, (side, s) in enumerate(SIDES):
-            on_head(f'{side}_eye', (0.42 * s, 0.16, 1))
-            on_head(f'{side}_ear', (s, -0.02, -0.08), 1.02)
-            abduct, flex, elbow, inward, upward = pose.arms[i]
-            shrug = 0.03 * height * np.clip((max(abduct, flex) - 70) / 90, 0, 1)
-            shoulder = self.neck + chest @ np.array(
-                (s * (body.shoulder * height - 0.5 * shrug), shrug - 0.012 * height, 0)
-            )
-            upper = swung(s, abduct, flex)
-            fold = np.array((-s * np.sin(np.deg2rad(inward)), upward, np.cos(np.deg2rad(inward))))
-            fold = unit(fold - fold @ upper * upper)
-            lower = np.cos(np.deg2rad(elbow)) * upper + np.sin(np.deg2rad(elbow)) * fold
-            world[f'{side}_shoulder'] = shoulder
-            world[f'{side}_elbow'] = shoulder + chest @ upper * body.upper_arm * height
-            world[f'{side}_wrist'] = world[f'{side}_elbow'] + chest @ lower * body.forearm * height
-            self.limbs[f'{side}_hand'] = world[f'{side}_wrist'] + chest @ lower * 0.034 * height
-            # A thumb points where the elbow folds, and towards the middle.
-            self.limbs[f'{side}_thumb'] = (
-                world[f'{side}_wrist']
-                + chest
-                @ (0.034 * lower + 0.028 * unit(fold + np.array((-0.6 * s, 0, 0.4))))
-                * height
-            )
-
-            abduct, flex, knee, out, down = pose.legs[i]
-            hip = root @ np.array((s * body.hip * height, 0, 0))
-            world[f'{side}_hip'] = hip
-            world[f'{side}_knee'] = hip + root @ swung(s, abduct, flex) * body.thigh * height
-            world[f'{side}_ankle'] = (
-                world[f'{side}_knee']
-                + root @ swung(s, 0.7 * abduct, flex - knee) * body.shin * height
-            )
-            forward = root @ swung(s, 0.5 * abduct + out, flex - knee + 90 - down)
-            sole = root @ swung(s, 0.7 * abduct, flex - knee) * 0.018 * height
-            self.limbs[f'{side}_heel'] = world[f'{side}_ankle'] + sole - forward * 0.016 * height
-            self.limbs[f'{side}_toe'] = (
-                world[f'{side}_ankle'] + 1.5 * sole + forward * body.foot * 0.8 * height
-            )
-            normals[f'{side}_shoulder'] = s * chest[:, 0]
-            normals[f'{side}_hip'] = s * root[:, 0]
-
-        self.world = world
-        self.limbs.update(world)
-        points = np.array(list(self.limbs.values()))
-        top = (self.head_centre + head @ np.array((0, h, 0)))[None]
-        points = np.concatenate((points, top))
-        self.extent = np.array(
-            (points[:, 0].min(), -points[:, 1].max(), points[:, 0].max(), -points[:, 1].min())
-        )
-
-        # The trunk hides a shoulder or hip of its far side; the head its far features.
-        limit = {'shoulder': -0.55, 'hip': -0.55}
-        self.facing = np.array(
-            [
-                name not in normals or unit(normals[name])[2] > limit.get(name.split('_')[-1], 0.0)
-                for name in KEYPOINTS
-            ]
-        )
-        if self.ears_hidden:
-            self.facing[3:5] = False
+    def move(self, x: float, y: float) -> None:
+        """Puts the middle of the hips at (x, y)."""
+        self._origin = np.array((x, y, 0.0))
 
     @property
-    def ears_hidden(self) -> bool:
-        return self.outfit.hair_style == 'long' or self.outfit.hat == 'beanie'
-
-    def move(self, x: float, y: float) -> None:
-        """Puts the pelvis at (x, y)."""
-        self.origin = np.array((x, y, 0.0))
+    def position(self) -> np.ndarray:
+        """(x, y) of the middle of the hips."""
+        return self._origin[:2]
 
     @property
     def joints(self) -> np.ndarray:
-        return self._project(np.array([self.world[name] for name in KEYPOINTS]))
+        """(17, 3), in pixels, in the order of ``KEYPOINTS``; z grows towards the viewer."""
+        return self.project(np.array([self.points[name] for name in KEYPOINTS]))
 
     @property
     def box(self) -> np.ndarray:
-        """(x1, y1, x2, y2) of the joints, the feet and the head."""
-        return self.extent + np.tile(self.origin[:2], 2)
+        """(x1, y1, x2, y2) of the joints, hands, feet and head."""
+        return self._extent + np.tile(self._origin[:2], 2)
 
-    # -- strokes ------------------------------------------------------------------------------
-
-    def strokes(self) -> list[Stroke]:
-        """The parts of the person from far to near."""
-        strokes = [*self._trunk(), *self._head()]
-        for side, s in SIDES:
-            strokes += self._arm(side)
-            strokes += self._leg(side)
-        return sorted(strokes, key=lambda stroke: stroke.depth)
+    def project(self, points: np.ndarray) -> np.ndarray:
+        """World points (..., 3) in pixels from the hips, as (x, y, z) in the picture."""
+        return points * _TO_PICTURE + self._origin
 
     def paint(self, canvas: Canvas, first: int | None) -> None:
-        """Paints the person; its parts get the numbers from ``first`` on.
+        """Paints the person from far to near.
 
         Args:
             canvas: What to paint on.
             first: Number of the first of ``PARTS``; None makes all of it part of a crowd.
         """
-        for stroke in self.strokes():
+        strokes = self._trunk() + self._head()
+        for side, _ in SIDES:
+            strokes += self._arm(side) + self._leg(side)
+        for stroke in sorted(strokes, key=lambda stroke: stroke.depth):
             part = CROWD if first is None else first + PARTS.index(stroke.part)
+            # Less light reaches what is far behind.
+            dim = 1 + 0.9 * min(max(stroke.depth / self.body.height, -0.2), 0)
             for outline, colour, convex in stroke.outlines:
-                canvas.paint(outline, colour, part, convex)
+                canvas.paint(outline, shade(colour, dim), part, convex)
 
-    def _limb(
-        self, stroke: Stroke, a: np.ndarray, b: np.ndarray, ra: float, rb: float, colour: Colour
-    ) -> None:
-        """Adds a tapered limb, darker on the side away from the light."""
-        height = self.body.height
-        a, b = self._project(a), self._project(b)
-        ra, rb = ra * height, rb * height
-        along = b[:2] - a[:2]
-        length = float(np.hypot(*along))
-        # The dark rim begins inside of the limb, so that joints show no seam.
-        begin = a[:2] + along * min(0.5 * ra / max(length, 1e-6), 0.5)
-        shift = 0.16 * self.light
-        stroke.outlines.append((capsule(begin, b, ra, rb), shade(colour, 0.66), True))
-        stroke.outlines.append(
-            (capsule(a[:2] + shift * ra, b[:2] + shift * rb, 0.86 * ra, 0.86 * rb), colour, True)
+    # -- joints -------------------------------------------------------------------------------
+
+    def _solve(self) -> None:
+        body, pose, height = self.body, self.pose, self.body.height
+        root = rotation('z', pose.roll) @ rotation('x', pose.tilt) @ rotation('y', pose.turn)
+        chest = rotation('x', pose.bend) @ rotation('z', pose.lean) @ rotation('y', pose.twist)
+        chest = root @ chest
+        look, nod, sway = pose.look
+        head = rotation('y', look) @ rotation('x', nod) @ rotation('z', sway)
+        self._root, self._chest, self._head_frame = root, chest, chest @ head
+
+        trunk = body.trunk * height
+        self._waist = root @ rotation('x', 0.45 * pose.bend) @ np.array((0, 0.45 * trunk, 0))
+        self._neck = self._waist + chest @ np.array((0, 0.55 * trunk, 0))
+        h = body.head * height
+        self._head_axes = np.array((0.76, 1, 0.88)) * h
+        self._head_centre = (
+            self._neck
+            + chest @ np.array((0, 0.026, 0.01)) * height
+            + self._head_frame @ np.array((0, 1.06 * h, 0.016 * height))
         )
-        if ra > 2.5:
-            stroke.outlines.append(
-                (
-                    capsule(
-                        a[:2] + 2.6 * shift * ra, b[:2] + 2.6 * shift * rb, 0.36 * ra, 0.36 * rb
-                    ),
-                    mix(colour, (255, 255, 255), 0.10),
-                    True,
-                )
-            )
+
+        # On the head, scaled to a sphere, the viewer sees the side of `_view`; `_rim` holds two
+        # axes of the great circle around that side.
+        self._view = unit(self._head_frame[2] / self._head_axes)
+        self._rim = tangents(self._view)
+
+        # Also hands and feet, which carry no label.
+        points: dict[str, np.ndarray] = {}
+        normals = {}
+        for name, direction, out in _FEATURES:
+            leaving = unit(np.array(direction))
+            points[name] = self._head_centre + self._head_frame @ (self._head_axes * leaving * out)
+            normals[name] = self._head_frame @ (leaving / self._head_axes)
+        for i, (side, s) in enumerate(SIDES):
+            self._solve_arm(points, side, s, pose.arms[i])
+            self._solve_leg(points, side, s, pose.legs[i])
+            normals[f'{side}_shoulder'] = s * chest[:, 0]
+            normals[f'{side}_hip'] = s * root[:, 0]
+        self.points = points
+
+        crown = self._head_centre + self._head_frame @ np.array((0, h, 0))
+        cloud = np.array([*points.values(), crown]) * _TO_PICTURE
+        self._extent = np.concatenate((cloud.min(0)[:2], cloud.max(0)[:2]))
+
+        # The trunk hides a shoulder or a hip of its far side, the head its far features.
+        self.facing = np.ones(len(KEYPOINTS), bool)
+        for i, name in enumerate(KEYPOINTS):
+            if name in normals:
+                limit = -0.55 if name.endswith(('shoulder', 'hip')) else 0.0
+                self.facing[i] = unit(normals[name])[2] > limit
+            if name.endswith('ear') and self._ears_hidden:
+                self.facing[i] = False
+
+    def _solve_arm(
+        self, points: dict[str, np.ndarray], side: str, s: float, angles: np.ndarray
+    ) -> None:
+        body, height, chest = self.body, self.body.height, self._chest
+        abduction, flexion, elbow, inward, upward = angles
+        raised = np.clip((max(abduction, flexion) - 70) / 90, 0, 1)
+        shoulder = np.array((s * (body.shoulder - 0.015 * raised), 0.03 * raised - 0.012, 0))
+        upper = swung(s, abduction, flexion)
+        inward, elbow = np.deg2rad((inward, elbow))
+        fold = np.array((-s * np.sin(inward), upward, np.cos(inward)))
+        fold = unit(fold - fold @ upper * upper)
+        lower = np.cos(elbow) * upper + np.sin(elbow) * fold
+        # A thumb points where the elbow folds, and towards the middle.
+        thumb = 0.034 * lower + 0.028 * unit(fold + np.array((-0.6 * s, 0, 0.4)))
+        points[f'{side}_shoulder'] = self._neck + chest @ shoulder * height
+        points[f'{side}_elbow'] = (
+            points[f'{side}_shoulder'] + chest @ upper * body.upper_arm * height
+        )
+        wrist = points[f'{side}_elbow'] + chest @ lower * body.forearm * height
+        points[f'{side}_wrist'] = wrist
+        points[f'{side}_hand'] = wrist + chest @ lower * 0.034 * height
+        points[f'{side}_thumb'] = wrist + chest @ thumb * height
+
+    def _solve_leg(
+        self, points: dict[str, np.ndarray], side: str, s: float, angles: np.ndarray
+    ) -> None:
+        body, height, root = self.body, self.body.height, self._root
+        abduction, flexion, knee, outward, down = angles
+        hip = root @ np.array((s * body.hip, 0, 0)) * height
+        lower = root @ swung(s, 0.7 * abduction, flexion - knee)
+        forward = root @ swung(s, 0.5 * abduction + outward, flexion - knee + 90 - down)
+        points[f'{side}_hip'] = hip
+        points[f'{side}_knee'] = hip + root @ swung(s, abduction, flexion) * body.thigh * height
+        ankle = points[f'{side}_knee'] + lower * body.shin * height
+        points[f'{side}_ankle'] = ankle
+        points[f'{side}_heel'] = ankle + (0.018 * lower - 0.016 * forward) * height
+        points[f'{side}_toe'] = ankle + (0.027 * lower + 0.8 * body.foot * forward) * height
 
     def _depth(self, *names: str) -> float:
-        return float(np.mean([self.limbs[name][2] for name in names]))
+        return float(np.mean([self.points[name][2] for name in names]))
 
-    def _arm(self, side: str) -> list[Stroke]:
-        outfit, girth, height = self.outfit, self.body.girth, self.body.height
-        shoulder, elbow, wrist, hand, thumb = (
-            self.limbs[f'{side}_{name}'] for name in ('shoulder', 'elbow', 'wrist', 'hand', 'thumb')
+    # -- limbs --------------------------------------------------------------------------------
+
+    def _limb(
+        self,
+        stroke: Stroke,
+        a: np.ndarray,
+        b: np.ndarray,
+        ra: float,
+        rb: float,
+        colour: Colour,
+        flat: bool = False,
+    ) -> None:
+        """Adds a tapered limb, lit from one side.
+
+        Args:
+            stroke: What to add to.
+            a: One end in the world.
+            b: The other end.
+            ra: Radius at ``a`` as a part of the body's height.
+            rb: Radius at ``b``.
+            colour: Of its lit side.
+            flat: Whether it is cut off at ``b``, as a sleeve is.
+        """
+        a, b = self.project(a)[:2], self.project(b)[:2]
+        ra, rb = ra * self.body.height, rb * self.body.height
+        along = b - a
+        # The dark rim begins inside of the limb, so that joints show no seam.
+        begin = a + along * min(0.5 * ra / max(float(np.hypot(*along)), 1e-6), 0.5)
+        towards = 0.16 * self.light
+        outlines = capsules(
+            np.array((begin, a + towards * ra, a + 2.6 * towards * ra)),
+            np.array((b, b + towards * rb, b + 2.6 * towards * rb)),
+            ra * _LAYERS,
+            rb * _LAYERS,
+            flat,
         )
-        radii = np.array((0.034, 0.026, 0.018)) * girth
-        sleeve_radii = radii * outfit.looseness
-        bias = 0.012 * height
-        upper = Stroke(self._depth(f'{side}_shoulder', f'{side}_elbow') + bias, f'{side}_upper_arm')
-        lower = Stroke(
-            self._depth(f'{side}_elbow', f'{side}_wrist') + 1.2 * bias, f'{side}_forearm'
-        )
-        palm = Stroke(lower.depth + 0.1 * bias, f'{side}_hand')
-        sleeve = self.sleeve_colour
-        if outfit.sleeve < 1:
-            self._limb(upper, shoulder, elbow, radii[0], radii[1], outfit.skin)
-        if outfit.sleeve > 0:
-            end = min(outfit.sleeve, 1.0)
-            self._limb(
-                upper,
-                shoulder,
-                shoulder + end * (elbow - shoulder),
-                sleeve_radii[0],
-                sleeve_radii[0] + end * (sleeve_radii[1] - sleeve_radii[0]),
-                sleeve,
-            )
-            if outfit.pattern == 'hoops':
-                self._hoops(
-                    upper,
-                    shoulder,
-                    shoulder + end * (elbow - shoulder),
-                    sleeve_radii[0],
-                    sleeve_radii[1],
-                )
-        if outfit.sleeve > 1:
-            self._limb(lower, elbow, wrist, sleeve_radii[1], 1.1 * sleeve_radii[2], sleeve)
-            if outfit.pattern == 'hoops':
-                self._hoops(lower, elbow, wrist, sleeve_radii[1], sleeve_radii[2])
-        else:
-            self._limb(lower, elbow, wrist, radii[1], radii[2], outfit.skin)
-        glove = outfit.accent if outfit.gloves else outfit.skin
-        self._limb(palm, wrist + 0.3 * (hand - wrist), thumb, 0.012, 0.0085, glove)
-        self._limb(palm, wrist, hand, 0.019, 0.0205, glove)
-        return [upper, lower, palm]
+        stroke.add(outlines[0], shade(colour, 0.66))
+        stroke.add(outlines[1], colour)
+        stroke.add(outlines[2], mix(colour, (255, 255, 255), 0.1))
 
     def _hoops(self, stroke: Stroke, a: np.ndarray, b: np.ndarray, ra: float, rb: float) -> None:
+        """Adds stripes across a sleeve."""
         height = self.body.height
-        a, b = self._project(a)[:2], self._project(b)[:2]
+        a, b = self.project(a)[:2], self.project(b)[:2]
         along = b - a
         length = float(np.hypot(*along))
         if length < 0.04 * height:
@@ -752,477 +752,408 @@ class Figure:
         across = np.array((-along[1], along[0])) / length
         step = 0.056 * height / length
         for t in np.arange(0.25 * step, 1 - 0.5 * step, step):
-            band = []
-            for u, sign in ((t, 1), (t, -1), (t + 0.45 * step, -1), (t + 0.45 * step, 1)):
-                radius = (ra + u * (rb - ra)) * height * 0.97
-                band.append(a + u * along + sign * radius * across)
-            stroke.outlines.append((np.array(band), self.outfit.accent, True))
+            u = np.array((t, t, t + 0.45 * step, t + 0.45 * step))[:, None]
+            radius = (ra + u * (rb - ra)) * height * 0.97
+            stroke.add(
+                a + u * along + radius * across * np.array(((1,), (-1,), (-1,), (1,))),
+                self.outfit.accent,
+            )
 
-    @property
-    def sleeve_colour(self) -> Colour:
-        return self.outfit.accent if self.outfit.pattern == 'yoke' else self.outfit.top
+    def _arm(self, side: str) -> list[Stroke]:
+        outfit, height = self.outfit, self.body.height
+        shoulder, elbow, wrist, hand, thumb = (
+            self.points[f'{side}_{name}']
+            for name in ('shoulder', 'elbow', 'wrist', 'hand', 'thumb')
+        )
+        bare = np.array((0.034, 0.026, 0.018)) * self.body.girth
+        loose = bare * outfit.looseness
+        upper = Stroke(
+            self._depth(f'{side}_shoulder', f'{side}_elbow') + 0.012 * height, f'{side}_upper_arm'
+        )
+        lower = Stroke(
+            self._depth(f'{side}_elbow', f'{side}_wrist') + 0.014 * height, f'{side}_forearm'
+        )
+        palm = Stroke(lower.depth + 0.001 * height, f'{side}_hand')
+        cloth = outfit.accent if outfit.pattern == 'yoke' else outfit.top
+
+        if outfit.sleeve < 1:
+            self._limb(upper, shoulder, elbow, bare[0], bare[1], outfit.skin)
+        if outfit.sleeve > 0:
+            end = min(outfit.sleeve, 1.0)
+            cuff = shoulder + end * (elbow - shoulder)
+            radius = loose[0] + end * (loose[1] - loose[0])
+            self._limb(upper, shoulder, cuff, loose[0], radius, cloth, flat=end < 1)
+            if outfit.pattern == 'hoops':
+                self._hoops(upper, shoulder, cuff, loose[0], radius)
+        if outfit.sleeve > 1:
+            self._limb(lower, elbow, wrist, loose[1], 1.1 * loose[2], cloth)
+            if outfit.pattern == 'hoops':
+                self._hoops(lower, elbow, wrist, loose[1], 1.1 * loose[2])
+        else:
+            self._limb(lower, elbow, wrist, bare[1], bare[2], outfit.skin)
+        glove = outfit.accent if outfit.gloves else outfit.skin
+        self._limb(palm, wrist + 0.3 * (hand - wrist), thumb, 0.012, 0.0085, glove)
+        self._limb(palm, wrist, hand, 0.019, 0.0205, glove)
+        return [upper, lower, palm]
 
     def _leg(self, side: str) -> list[Stroke]:
-        outfit, girth, height = self.outfit, self.body.girth, self.body.height
+        outfit, height = self.outfit, self.body.height
         hip, knee, ankle, heel, toe = (
-            self.limbs[f'{side}_{name}'] for name in ('hip', 'knee', 'ankle', 'heel', 'toe')
+            self.points[f'{side}_{name}'] for name in ('hip', 'knee', 'ankle', 'heel', 'toe')
         )
-        radii = np.array((0.056, 0.036, 0.021)) * girth
-        cloth = radii * (0.5 + 0.5 * outfit.looseness)
+        bare = np.array((0.056, 0.036, 0.021)) * self.body.girth
+        loose = bare * (0.5 + 0.5 * outfit.looseness)
         thigh = Stroke(self._depth(f'{side}_hip', f'{side}_knee') - 0.02 * height, f'{side}_thigh')
         shin = Stroke(self._depth(f'{side}_knee', f'{side}_ankle') - 0.025 * height, f'{side}_shin')
         foot = Stroke(self._depth(f'{side}_heel', f'{side}_toe') - 0.01 * height, f'{side}_foot')
         # A thigh begins inside of the trunk, which is no wider than its hips.
-        start = hip * 0.86
+        hip = 0.86 * hip
         if outfit.trouser < 1:
-            self._limb(thigh, start, knee, radii[0], radii[1], outfit.skin)
+            self._limb(thigh, hip, knee, bare[0], bare[1], outfit.skin)
         if outfit.trouser > 0:
             end = min(outfit.trouser, 1.0)
+            radius = loose[0] + end * (loose[1] - loose[0])
             self._limb(
-                thigh,
-                start,
-                start + end * (knee - start),
-                cloth[0],
-                cloth[0] + end * (cloth[1] - cloth[0]),
-                outfit.bottom,
+                thigh, hip, hip + end * (knee - hip), loose[0], radius, outfit.bottom, end < 1
             )
+        self._limb(shin, knee, ankle, bare[1], bare[2], outfit.skin)
         if outfit.trouser > 1:
-            end = outfit.trouser - 1
-            self._limb(shin, knee, ankle, radii[1], radii[2], outfit.skin)
-            self._limb(
-                shin, knee, knee + end * (ankle - knee), cloth[1], 1.25 * cloth[2], outfit.bottom
-            )
-        else:
-            self._limb(shin, knee, ankle, radii[1], radii[2], outfit.skin)
+            hem = knee + (outfit.trouser - 1) * (ankle - knee)
+            self._limb(shin, knee, hem, loose[1], 1.25 * loose[2], outfit.bottom, flat=True)
         self._limb(foot, heel, toe, 0.023, 0.018, outfit.shoe)
-        ankle_top = ankle + 0.15 * (knee - ankle)
         self._limb(
-            shin if foot.depth < shin.depth else foot, ankle_top, ankle, 0.022, 0.025, outfit.shoe
+            shin if foot.depth < shin.depth else foot,
+            ankle + 0.15 * (knee - ankle),
+            ankle,
+            0.022,
+            0.025,
+            outfit.shoe,
         )
         return [thigh, shin, foot]
 
     # -- trunk --------------------------------------------------------------------------------
 
-    # Height above the hips as a part of the trunk, half width and half depth of the slices.
-    _SLICES = np.array(
-        (
-            (-0.16, 0.088, 0.062),
-            (0.08, 0.100, 0.068),
-            (0.42, 0.084, 0.058),
-            (0.74, 0.108, 0.068),
-            (0.92, 0.108, 0.058),
-            (1.03, 0.066, 0.040),
-        )
-    )
-
     def _surface(self, t: np.ndarray, angle: np.ndarray) -> np.ndarray:
-        """Points of the trunk's surface, (..., 3) in the picture, at heights and angles.
+        """Points (n, 2) in the picture of the trunk's surface.
 
-        Angles in degrees: 0 is the person's left, 90 its front.
+        Args:
+            t: Heights (n,) over the hips as parts of the trunk.
+            angle: Angles (n,) around it in degrees: 0 is the person's left, 90 its front.
         """
-        t, angle = np.broadcast_arrays(np.asarray(t, float), np.deg2rad(angle))
-        girth, body = self.body.girth, self.body
-        breadth = np.interp(t, (0, 1), (body.hip / 0.062, body.shoulder / 0.112))
-        width = np.interp(t, self._SLICES[:, 0], self._SLICES[:, 1]) * breadth
-        depth = np.interp(t, self._SLICES[:, 0], self._SLICES[:, 2])
+        body, slices = self.body, _TRUNK_SLICES
         # Girth shows at the belly more than at the shoulders.
-        fat = np.interp(t, (0, 0.4, 1), (1, 1.15, 0.25)) * (girth - 1) + 1
-        width, depth = width * fat * body.height, depth * fat * body.height
-        # A quadratic curve from the hips to the neck that leaves along each end's own axis.
-        middle = 2 * self.waist - 0.5 * self.neck
-        u = t[..., None]
-        centre = 2 * u * (1 - u) * middle + u * u * self.neck
+        fat = np.interp(t, (0, 0.4, 1), (1, 1.15, 0.25)) * (body.girth - 1) + 1
+        broad = np.interp(t, (0, 1), (body.hip / 0.062, body.shoulder / 0.112))
+        width = np.interp(t, slices[:, 0], slices[:, 1]) * fat * broad * body.height
+        depth = np.interp(t, slices[:, 0], slices[:, 2]) * fat * body.height
+        angle = np.deg2rad(angle)
+        across, ahead = width * np.cos(angle), depth * np.sin(angle)
+        # The spine leaves the hips along their axis and reaches the neck along the chest's.
+        u = t[:, None]
+        spine = 2 * u * (1 - u) * (2 * self._waist - 0.5 * self._neck) + u * u * self._neck
         blend = np.clip(u, 0, 1)
-        x = self.root[:, 0] + blend * (self.chest[:, 0] - self.root[:, 0])
-        z = self.root[:, 2] + blend * (self.chest[:, 2] - self.root[:, 2])
         points = (
-            centre + x * (width * np.cos(angle))[..., None] + z * (depth * np.sin(angle))[..., None]
+            spine
+            + across[:, None] * ((1 - blend) * self._root[:, 0] + blend * self._chest[:, 0])
+            + ahead[:, None] * ((1 - blend) * self._root[:, 2] + blend * self._chest[:, 2])
         )
-        return self._project(points)
+        return self.project(points)[:, :2]
 
-    def _slice(self, low: float, high: float) -> np.ndarray:
-        """Outline of the trunk between two heights."""
-        angles = np.linspace(0, 360, 16, endpoint=False)
-        return hull(self._surface(np.array((low, high))[:, None], angles).reshape(-1, 3))
-
-    def _front_angles(
-        self, low: float, high: float, upper: bool = True
-    ) -> tuple[float, float] | None:
-        """The part of a range of angles that the viewer sees, or None."""
-        frame = self.chest if upper else self.root
-        towards = np.rad2deg(np.arctan2(frame[2, 2] / 0.065, frame[2, 0] / 0.1))
-        centre = (low + high) / 2
-        towards += 360 * np.round((centre - towards) / 360)
-        low, high = max(low, towards - 88), min(high, towards + 88)
-        return (low, high) if high - low > 2 else None
+    def _bands(self, *edges: float) -> list[np.ndarray]:
+        """Outlines of the trunk between each height and the next."""
+        angles = np.tile(np.linspace(0, 360, 16, endpoint=False), len(edges))
+        rings = self._surface(np.repeat(edges, 16), angles).reshape(len(edges), 16, 2)
+        return [hull(np.concatenate(pair)) for pair in itertools.pairwise(rings)]
 
     def _patch(self, bottom: float, top: float, low: float, high: float) -> np.ndarray | None:
         """Outline of a patch of the trunk's surface, as far as the viewer sees it."""
-        seen = self._front_angles(low, high)
-        if seen is None:
-            return None
-        heights = np.linspace(bottom, top, 5)
-        angles = np.linspace(*seen, max(2, int((seen[1] - seen[0]) / 20) + 1))
-        return np.concatenate(
-            (
-                self._surface(heights, np.full(5, seen[0])),
-                self._surface(np.full(len(angles), top), angles),
-                self._surface(heights[::-1], np.full(5, seen[1])),
-                self._surface(np.full(len(angles), bottom), angles[::-1]),
-            )
+        towards = self._towards_viewer + 360 * np.round(
+            ((low + high) / 2 - self._towards_viewer) / 360
         )
+        low, high = max(low, towards - 88), min(high, towards + 88)
+        if high - low < 2:
+            return None
+        heights = np.linspace(bottom, top, max(2, round((top - bottom) / 0.2) + 1))
+        angles = np.linspace(low, high, max(2, round((high - low) / 20) + 1))
+        m, n = len(heights), len(angles)
+        return self._surface(
+            np.concatenate((heights, np.full(n, top), heights[::-1], np.full(n, bottom))),
+            np.concatenate((np.full(m, low), angles, np.full(m, high), angles[::-1])),
+        )
+
+    @property
+    def _towards_viewer(self) -> float:
+        """The angle around the chest of what the viewer sees in its middle."""
+        return float(np.rad2deg(np.arctan2(self._chest[2, 2] / 0.065, self._chest[2, 0] / 0.1)))
 
     def _trunk(self) -> list[Stroke]:
         outfit, height = self.outfit, self.body.height
-        skirt_like = outfit.skirt > 0
         pelvis = Stroke(-0.03 * height, 'pelvis')
-        pelvis.outlines.append((self._slice(-0.16, 0.02), shade(outfit.bottom, 0.8), True))
-        pelvis.outlines.append((self._slice(0.02, 0.14), outfit.bottom, True))
-
-        torso = Stroke(float(0.5 * self.neck[2]), 'torso')
-        edges = (-0.03, 0.08, 0.25, 0.42, 0.6, 0.76, 0.92, 1.03)
-        for low, high in zip(edges[:-1], edges[1:]):
-            torso.outlines.append((self._slice(low, high), shade(outfit.top, 0.72), True))
+        for band, tone in zip(self._bands(-0.16, 0.02, 0.14), (0.8, 1.0), strict=True):
+            pelvis.add(band, shade(outfit.bottom, tone))
+        torso = Stroke(0.5 * float(self._neck[2]), 'torso')
+        for band in self._bands(-0.03, 0.08, 0.25, 0.42, 0.6, 0.76, 0.92, 1.03):
+            torso.add(band, shade(outfit.top, 0.72))
         self._decorate(torso)
 
-        neck = Stroke(
-            torso.depth + 0.3 * (self.head_centre[2] - self.neck[2]) - 0.004 * height, 'neck'
-        )
-        if self.head_centre[2] > self.neck[2]:
-            neck.depth = torso.depth + 0.001 * height
+        neck = Stroke(min(torso.depth, float(self._head_centre[2])) + 0.001 * height, 'neck')
         self._limb(
             neck,
-            self.neck - self.chest @ np.array((0, 0.01 * height, 0)),
-            self.head_centre - self.head_frame @ np.array((0, 0.5 * self.head_axes[1], 0)),
+            self._neck - self._chest[:, 1] * 0.01 * height,
+            self._head_centre - self._head_frame[:, 1] * 0.5 * self._head_axes[1],
             0.034,
             0.030,
             shade(outfit.skin, 0.9),
         )
         strokes = [pelvis, torso, neck]
-        if skirt_like:
+        if outfit.skirt > 0:
             strokes.append(self._skirt())
         if outfit.rucksack:
             strokes.append(self._rucksack(torso))
         return strokes
 
     def _decorate(self, torso: Stroke) -> None:
-        """What the shirt shows: light, pattern, and how front and back differ."""
-        outfit = self.outfit
+        """Adds what the shirt shows: light, its pattern, and how its front and back differ."""
+        outfit, top, accent = self.outfit, self.outfit.top, self.outfit.accent
 
         def patch(bottom: float, top: float, low: float, high: float, colour: Colour) -> None:
-            outline = self._patch(bottom, top, low, high)
-            if outline is not None:
-                torso.outlines.append((outline, colour, False))
+            torso.add(self._patch(bottom, top, low, high), colour, convex=False)
 
-        towards = np.rad2deg(np.arctan2(self.chest[2, 2] / 0.065, self.chest[2, 0] / 0.1))
-        # The body's left is the picture's right only for a person that faces the viewer.
-        lit = towards + 34 * (-1 if self.light[0] > 0 else 1)
-        patch(-0.02, 1.0, lit - 52, lit + 52, outfit.top)
+        def around(bottom: float, top: float, colour: Colour) -> None:
+            patch(bottom, top, self._towards_viewer - 90, self._towards_viewer + 90, colour)
+
+        # The body's angles run from the right of the picture to its left.
+        lit = self._towards_viewer - 34 * np.sign(self.light[0])
+        patch(-0.02, 1.0, lit - 52, lit + 52, top)
         if outfit.pattern == 'hoops':
             for t in np.arange(0.04, 0.92, 0.2):
-                patch(t, t + 0.09, towards - 88, towards + 88, outfit.accent)
+                around(t, t + 0.09, accent)
         elif outfit.pattern == 'yoke':
-            patch(0.72, 1.0, towards - 88, towards + 88, outfit.accent)
-        if outfit.pattern in ('stripes', 'checks'):
-            for angle in range(0, 360, 30):
-                patch(-0.02, 0.98, angle - 5, angle + 5, outfit.accent)
-        if outfit.pattern == 'checks':
-            for t in np.arange(0.04, 0.92, 0.18):
-                patch(t, t + 0.05, towards - 88, towards + 88, mix(outfit.top, outfit.accent, 0.6))
-        if outfit.pattern == 'dots':
+            around(0.72, 1.0, accent)
+        elif outfit.pattern == 'dots':
             for row, t in enumerate(np.arange(0.05, 0.95, 0.15)):
                 for angle in range(15 * (row % 2), 360, 30):
-                    patch(t, t + 0.05, angle - 5, angle + 5, outfit.accent)
+                    patch(t, t + 0.05, angle - 5, angle + 5, accent)
+        if outfit.pattern in ('stripes', 'checks'):
+            for angle in range(0, 360, 30):
+                patch(-0.02, 0.98, angle - 5, angle + 5, accent)
+        if outfit.pattern == 'checks':
+            for t in np.arange(0.04, 0.92, 0.18):
+                around(t, t + 0.05, mix(top, accent, 0.6))
 
         if outfit.front == 'jacket':
-            patch(-0.02, 0.98, 64, 116, mix(outfit.accent, (240, 240, 240), 0.5))
-            patch(0.8, 1.02, 40, 64, shade(outfit.top, 0.6))
-            patch(0.8, 1.02, 116, 140, shade(outfit.top, 0.6))
+            patch(-0.02, 0.98, 64, 116, mix(accent, (240, 240, 240), 0.5))
+            patch(0.78, 1.0, 44, 64, shade(top, 0.6))
+            patch(0.78, 1.0, 116, 136, shade(top, 0.6))
         elif outfit.front == 'buttons':
-            patch(-0.02, 0.98, 87, 93, shade(outfit.top, 0.6))
+            patch(-0.02, 0.98, 87, 93, shade(top, 0.6))
             for t in np.arange(0.08, 0.95, 0.17):
                 patch(t, t + 0.045, 94, 104, (245, 245, 245))
         elif outfit.front == 'tie':
-            patch(0.25, 0.93, 84, 96, shade(outfit.accent, 0.8))
+            patch(0.25, 0.93, 84, 96, shade(accent, 0.8))
         elif outfit.front == 'badge':
-            patch(0.6, 0.84, 72, 108, outfit.accent)
+            patch(0.6, 0.84, 72, 108, accent)
         # The neckline is low in front; at the back a seam runs across the shoulders.
         patch(0.9, 1.03, 62, 118, outfit.skin)
-        patch(0.8, 0.825, 205, 335, shade(outfit.top, 0.62))
+        patch(0.8, 0.825, 205, 335, shade(top, 0.62))
         if outfit.skirt == 0:
-            patch(-0.04, 0.02, towards - 88, towards + 88, shade(outfit.shoe, 0.8))
+            around(-0.04, 0.02, shade(outfit.shoe, 0.8))
 
     def _skirt(self) -> Stroke:
         outfit, height = self.outfit, self.body.height
-        skirt = Stroke(
-            max(self._depth(f'{side}_hip', f'{side}_knee') for side, _ in SIDES) - 0.015 * height,
-            'skirt',
-        )
-        angles = np.linspace(0, 360, 16, endpoint=False)
-        points = [self._surface(np.array((-0.02, 0.1))[:, None], angles).reshape(-1, 3)[:, :2]]
-        bright = []
+        dark = shade(outfit.bottom, 0.75)
+        depth = max(self._depth(f'{side}_hip', f'{side}_knee') for side, _ in SIDES)
+        skirt = Stroke(depth - 0.015 * height, 'skirt')
+        ends = []
         for side, _ in SIDES:
-            hip, knee, ankle = (self.limbs[f'{side}_{name}'] for name in ('hip', 'knee', 'ankle'))
-            end = (
-                hip
-                + min(outfit.skirt, 1.0) * (knee - hip)
-                + max(outfit.skirt - 1, 0.0) * (ankle - knee)
-            )
-            points.append(circle(self._project(end), 0.068 * height * self.body.girth))
-            bright.append(self._project(end)[:2])
-        outline = hull(np.concatenate(points))
-        skirt.outlines.append((outline, shade(outfit.bottom, 0.75), True))
+            hip, knee, ankle = (self.points[f'{side}_{name}'] for name in ('hip', 'knee', 'ankle'))
+            end = hip + min(outfit.skirt, 1.0) * (knee - hip)
+            end += max(outfit.skirt - 1, 0.0) * (ankle - knee)
+            ends.append(self.project(end)[:2])
+        hem = [circle(end, 0.068 * height * self.body.girth) for end in ends]
+        outline = hull(np.concatenate((*self._bands(-0.02, 0.1), *hem)))
         centre = outline.mean(0)
-        skirt.outlines.append(
-            ((outline - centre) * 0.82 + centre + self.light * 0.012 * height, outfit.bottom, True)
-        )
-        waist = self._surface(np.array(0.0), np.array(90.0))[:2]
-        for end in bright:
-            skirt.outlines.append(
-                (
-                    capsule(waist + 0.3 * (end - waist), end, 0.3, 0.006 * height),
-                    shade(outfit.bottom, 0.75),
-                    True,
-                )
-            )
+        skirt.add(outline, dark)
+        skirt.add(0.82 * outline + 0.18 * centre + self.light * 0.012 * height, outfit.bottom)
+        for end in ends:
+            fold = self.position + 0.3 * (end - self.position)
+            skirt.add(capsule(fold, end, 0.3, 0.006 * height), dark)
         return skirt
 
     def _rucksack(self, torso: Stroke) -> Stroke:
-        """A rucksack at the back; its straps go over the shoulders to the front."""
-        outfit, height = self.outfit, self.body.height
-        colour = shade(outfit.accent, 0.8)
-        for low, high in ((38, 52), (128, 142)):
-            outline = self._patch(0.45, 1.0, low, high)
-            if outline is not None:
-                torso.outlines.append((outline, colour, False))
-        centre = (
-            self.neck
-            - 0.36 * self.body.trunk * height * self.chest[:, 1]
-            - (0.098 * height * self.chest[:, 2])
-        )
-        sack = Stroke(float(torso.depth - 0.1 * height * self.chest[2, 2]), 'rucksack')
-        up = 0.082 * height * self.chest[:, 1]
-        across = 0.036 * height * self.chest[:, 0]
-        ends = [self._project(centre + a * up + b * across) for a in (-1, 1) for b in (-1, 1)]
-        radius = 0.046 * height
-        sack.outlines.append(
-            (hull(np.concatenate([circle(e, radius) for e in ends])), shade(colour, 0.65), True)
-        )
-        sack.outlines.append(
-            (
-                hull(
-                    np.concatenate(
-                        [circle(e[:2] + 0.2 * radius * self.light, 0.82 * radius) for e in ends]
-                    )
-                ),
-                colour,
-                True,
-            )
-        )
-        if self.chest[2, 2] < 0:
-            pocket = [
-                self._project(centre - a * up + b * across) for a in (0.1, 1) for b in (-0.8, 0.8)
+        """A rucksack at the back, whose straps go over the shoulders to the front."""
+        height, chest = self.body.height, self._chest
+        colour = shade(self.outfit.accent, 0.8)
+        torso.add(self._patch(0.45, 1.0, 38, 52), colour, convex=False)
+        torso.add(self._patch(0.45, 1.0, 128, 142), colour, convex=False)
+        sack = Stroke(float(torso.depth - 0.1 * height * chest[2, 2]), 'rucksack')
+        centre = self._neck - 0.36 * self.body.trunk * height * chest[:, 1]
+        centre = centre - 0.098 * height * chest[:, 2]
+
+        def cushion(low: float, high: float, wide: float, radius: float, colour: Colour) -> None:
+            corners = [
+                centre + height * (0.082 * up * chest[:, 1] + 0.036 * side * chest[:, 0])
+                for up in (low, high)
+                for side in (-wide, wide)
             ]
-            sack.outlines.append(
-                (
-                    hull(np.concatenate([circle(e, 0.5 * radius) for e in pocket])),
-                    shade(colour, 0.8),
-                    True,
-                )
-            )
+            circles = [
+                circle(corner[:2] + 0.006 * height * self.light, radius * height)
+                for corner in self.project(np.array(corners))
+            ]
+            sack.add(hull(np.concatenate(circles)), colour)
+
+        cushion(-1, 1, 1, 0.046, shade(colour, 0.65))
+        cushion(-1, 1, 1, 0.038, colour)
+        if chest[2, 2] < 0:
+            cushion(-1, 0, 0.8, 0.023, shade(colour, 0.8))
         return sack
 
     # -- head ---------------------------------------------------------------------------------
 
-    def _on_head(self, directions: np.ndarray, out: float = 1.0) -> tuple[np.ndarray, np.ndarray]:
-        """Points (n, 3) of the picture where directions (n, 3) leave the head, and their normals'
-        share towards the viewer."""
-        v = directions / np.linalg.norm(directions, axis=1, keepdims=True)
-        points = self._project(self.head_centre + (self.head_axes * v * out) @ self.head_frame.T)
-        return points, (v / self.head_axes) @ self.head_frame[2]
+    @property
+    def _ears_hidden(self) -> bool:
+        return self.outfit.hair_style == 'long' or self.outfit.hat == 'beanie'
+
+    def _on_head(self, directions: np.ndarray, out: float = 1.0) -> np.ndarray:
+        """Points (n, 2) in the picture where unit vectors (n, 3), in the head's own axes, leave
+        the head, or a surface ``out`` times its size."""
+        return self.project(
+            self._head_centre + (self._head_axes * directions * out) @ self._head_frame.T
+        )[:, :2]
 
     def _cap(
-        self, centre: np.ndarray, across: np.ndarray, along: np.ndarray, out: float = 1.0
+        self, centre: tuple[float, float, float], across: float, along: float, out: float = 1.0
     ) -> np.ndarray | None:
-        """Outline of the visible part of a patch of the head.
+        """Outline of the visible part of an oval patch of the head.
 
         Args:
-            centre: Direction of the patch's centre in the head's own axes.
-            across: Vector from the centre to the patch's side, in units of the centre's length.
-            along: Vector from the centre to the patch's end.
+            centre: Direction of the patch's middle in the head's own axes.
+            across: Degrees from the middle to the side.
+            along: Degrees from the middle to the upper or lower end.
             out: Size of the surface, 1 for the head's own.
         """
-        turn = np.linspace(0, 2 * np.pi, 28, endpoint=False)[:, None]
-        directions = centre + np.cos(turn) * across + np.sin(turn) * along
-        points, facing = self._on_head(directions, out)
-        seen = facing > 0
+        middle = unit(np.array(centre))
+        reach = np.deg2rad(1 / np.hypot(_TURN[:, 0] / across, _TURN[:, 1] / along))[:, None]
+        directions = np.cos(reach) * middle + np.sin(reach) * (_TURN @ tangents(middle))
+        seen = directions @ self._view > 0
         if seen.all():
-            return points[:, :2]
+            return self._on_head(directions, out)
         if not seen.any():
-            return None
-        # What is hidden ends at the head's own outline: follow it from where the patch leaves it
-        # to where the patch comes back.
-        shape = self._head_shape() * out
+            return self._on_head(_TURN @ self._rim, out) if middle @ self._view > 0 else None
+        # What is hidden ends at the head's own outline: follow that from where the patch leaves
+        # it to where the patch comes back, on the patch's side.
         start = int(np.flatnonzero(seen & ~np.roll(seen, 1))[0])
-        points, seen = np.roll(points, -start, 0), np.roll(seen, -start)
-        arc = points[seen][:, :2]
-        middle = self._project(self.head_centre)[:2]
-        plane = np.linalg.solve(shape, (arc[[-1, 0]] - middle).T).T
-        first, last = np.arctan2(plane[:, 1], plane[:, 0])
-        last += 2 * np.pi * np.round((first - last) / (2 * np.pi))
-        angles = np.linspace(first, last, 10)
-        rim = middle + np.stack((np.cos(angles), np.sin(angles)), 1) @ shape.T
-        return np.concatenate((arc, rim))
-
-    def _head_shape(self) -> np.ndarray:
-        """(2, 2) matrix that takes the unit circle to the head's outline around its centre."""
-        rows = (self.head_frame * self.head_axes)[:2] * np.array((1, -1))[:, None]
-        return np.linalg.cholesky(rows @ rows.T)
+        arc = np.roll(directions, -start, 0)[np.roll(seen, -start)]
+        last, first = (np.arctan2(*(self._rim @ arc[i])[::-1]) for i in (-1, 0))
+        sweep = (first - last) % (2 * np.pi)
+        halfway = last + sweep / 2
+        if middle @ (np.array((np.cos(halfway), np.sin(halfway))) @ self._rim) < 0:
+            sweep -= 2 * np.pi
+        angles = last + np.linspace(0, sweep, 12)
+        rim = np.stack((np.cos(angles), np.sin(angles)), 1) @ self._rim
+        return self._on_head(np.concatenate((arc, rim)), out)
 
     def _head(self) -> list[Stroke]:
-        outfit, height, h = self.outfit, self.body.height, self.head_axes[1]
-        frame = self.head_frame
-        head = Stroke(float(self.head_centre[2]) + 0.03 * height, 'head')
-        hair = Stroke(float((self.head_centre - 0.9 * h * frame[:, 2])[2]), 'hair')
-        if frame[2, 2] < 0:
-            hair.depth = max(hair.depth, head.depth + 0.001)
-        hat = Stroke(head.depth + 0.002, 'hat')
-        middle = self._project(self.head_centre)[:2]
-        shape = self._head_shape()
-        angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
-        ring = np.stack((np.cos(angles), np.sin(angles)), 1) @ shape.T
-        bald = outfit.hair_style == 'bald'
-        skin, dark_skin = outfit.skin, shade(outfit.skin, 0.72)
-        scalp = skin if bald else outfit.hair
+        outfit, height, h = self.outfit, self.body.height, self._head_axes[1]
+        skin, hair = outfit.skin, outfit.hair
+        forward = self._head_frame[2, 2]
+        depth = float(self._head_centre[2]) + 0.03 * height
+        head, hat = Stroke(depth, 'head'), Stroke(depth + 0.002 * height, 'hat')
 
-        def add(
-            outline: np.ndarray | None, colour: Colour, stroke: Stroke = head, convex: bool = False
-        ) -> None:
-            if outline is not None:
-                stroke.outlines.append((outline, colour, convex))
+        def add(outline: np.ndarray | None, colour: Colour, convex: bool = False) -> None:
+            head.add(outline, colour, convex)
 
         ears = []
-        for i, (side, s) in enumerate(SIDES):
-            ear, away = self._on_head(np.array(((s, -0.02, -0.08),)), 1.02)
-            flap = 0.03 * height * (frame[:, 1] * (1, -1, 1))[:2]
-            ears.append(
-                (
-                    away[0],
-                    capsule(
-                        ear[0][:2] + 0.35 * flap,
-                        ear[0][:2] - 0.35 * flap,
-                        0.0145 * height,
-                        0.011 * height,
-                    ),
-                    circle(ear[0], 0.006 * height, 10),
-                )
-            )
-        if not self.ears_hidden:
-            for away, flap, inner in ears:
-                if away <= 0:
-                    add(flap, dark_skin, convex=True)
-        nose, nose_away = self._on_head(np.array(((0, -0.12, 1), (0, 0.14, 1))))
-        tip = self._on_head(np.array(((0, -0.12, 1),)), 1.1)[0][0]
-        bridge = nose[1]
-        nose_shape = capsule(bridge, tip, 0.004 * height, 0.0125 * height)
-        if abs(frame[2, 2]) < 0.8 and nose_away[0] > -0.006:
-            add(nose_shape, shade(skin, 0.92), convex=True)
-
-        add(middle + ring, shade(scalp, 0.8), convex=True)
-        add(middle + 0.86 * ring + 0.1 * h * self.light, scalp, convex=True)
-        x, y, z = np.eye(3)
-        # The face: from the hairline down to the neck.
-        chin = self._cap(z - 0.5 * y, 1.45 * x, 1.02 * y)
-        add(chin, dark_skin)
-        add(self._cap(z - 0.42 * y, 1.28 * x, 0.95 * y), skin)
-        if outfit.beard:
-            add(self._cap(z - 0.78 * y, 0.95 * x, 0.42 * y), outfit.hair)
-        back = self._cap(-z - 1.15 * y, 0.9 * x, 0.5 * y)
-        if outfit.hair_style != 'long':
-            add(back, dark_skin)
-        add(self._cap(z - 0.52 * y, 0.3 * x, 0.07 * y), (72, 66, 150))
-        for s in (1.0, -1.0):
-            add(self._cap(z + 0.16 * y + 0.42 * s * x, 0.2 * x, 0.13 * y), (244, 244, 244))
-            add(self._cap(z + 0.16 * y + 0.42 * s * x, 0.10 * x, 0.12 * y), (36, 30, 28))
-            add(
-                self._cap(z + 0.38 * y + 0.42 * s * x, 0.24 * x, 0.045 * y),
-                shade(outfit.hair if not bald else dark_skin, 0.8),
-            )
-        if outfit.glasses:
-            for s in (1.0, -1.0):
-                add(self._cap(z + 0.16 * y + 0.42 * s * x, 0.3 * x, 0.2 * y), (40, 36, 36))
-            add(self._cap(z + 0.2 * y, 0.3 * x, 0.04 * y), (40, 36, 36))
-        if nose_away[0] > 0:
-            add(nose_shape, shade(skin, 0.84), convex=True)
-        if not self.ears_hidden:
-            for away, flap, inner in ears:
-                if away > 0:
-                    add(flap, shade(skin, 0.86), convex=True)
-                    add(inner, shade(skin, 0.62), convex=True)
-
-        self._long_hair(hair, frame)
-        self._hat(hat, add)
-        return [stroke for stroke in (hair, head, hat) if stroke.outlines]
-
-    def _long_hair(self, hair: Stroke, frame: np.ndarray) -> None:
-        outfit, height, h = self.outfit, self.body.height, self.head_axes[1]
-        centre, up, out = self.head_centre, frame[:, 1], -frame[:, 2]
-        # Hair hangs down, and along the back of a person that bends.
-        down = unit(np.array((0, -1.0, 0)) - 0.6 * self.chest[:, 1])
-        if outfit.hair_style == 'long':
-            low = centre + 0.55 * h * out + 1.55 * h * down
-            top = centre + 0.16 * h * out + 0.15 * h * up
-            self._limb(hair, top, low, 0.98 * h / height, 0.72 * h / height, outfit.hair)
-        elif outfit.hair_style == 'tail':
-            root = centre + 0.95 * h * out + 0.3 * h * up
-            self._limb(
-                hair,
-                root,
-                root + 0.35 * h * out + 1.3 * h * down,
-                0.2 * h / height,
-                0.12 * h / height,
-                outfit.hair,
-            )
-        elif outfit.hair_style == 'bun':
-            bun = centre + 0.75 * h * out + 0.75 * h * up
-            self._limb(
-                hair, bun, bun + 0.05 * h * out, 0.36 * h / height, 0.34 * h / height, outfit.hair
-            )
-
-    def _hat(self, hat: Stroke, add) -> None:  # type: ignore[no-untyped-def]
-        outfit = self.outfit
-        x, y, z = np.eye(3)
-        colour = outfit.accent
-        if outfit.hat == 'none':
-            return
-        turn = np.linspace(0, 2 * np.pi, 24, endpoint=False)[:, None]
-        if outfit.hat == 'brim':
-            ring = 0.5 * y + 1.45 * (np.cos(turn) * x + np.sin(turn) * z)
-            points = self._project(self.head_centre + (self.head_axes * ring) @ self.head_frame.T)
-            add(hull(points), shade(colour, 0.7), hat, True)
-        elif outfit.hat == 'cap':
-            arc = np.linspace(-1.1, 1.1, 9)[:, None]
-            visor = np.concatenate(
-                (
-                    0.42 * y + 1.62 * np.cos(0.55 * arc) * z + 0.72 * np.sin(arc) * x,
-                    0.5 * y + 0.85 * np.cos(arc) * z + 0.95 * np.sin(arc) * x,
-                )
-            )
-            points = self._project(self.head_centre + (self.head_axes * visor) @ self.head_frame.T)
-            if self.head_frame[2, 2] > -0.1:
-                add(hull(points), shade(colour, 0.6), hat, True)
-        reach = 2.1 if outfit.hat != 'beanie' else 2.9
-        add(self._cap(y, reach * x, reach * z, 1.07), shade(colour, 0.78), hat)
-        add(
-            self._cap(
-                y + 0.25 * (self.light[0] * self.head_frame[0]),
-                0.8 * reach * x,
-                0.8 * reach * z,
-                1.03,
-            ),
-            colour,
-            hat,
+        if not self._ears_hidden:
+            up = self.project(self._head_frame[:, 1])[:2] - self._origin[:2]
+            for side, _ in SIDES:
+                ear = self.project(self.points[f'{side}_ear'])[:2]
+                lobe = 0.011 * height * up
+                near = self.points[f'{side}_ear'][2] > self._head_centre[2]
+                flap = capsule(ear + lobe, ear - lobe, 0.0145 * height, 0.011 * height)
+                ears.append((near, flap, circle(ear, 0.006 * height)))
+        for near, flap, _ in ears:
+            if not near:
+                add(flap, shade(skin, 0.72), convex=True)
+        nose = capsule(
+            self._on_head(np.array(((0, 0.14, 0.99),)))[0],
+            self.project(self.points['nose'])[:2],
+            0.004 * height,
+            0.0125 * height,
         )
+        # In profile the nose sticks out of the head's outline.
+        if -0.25 < forward < 0.8:
+            add(nose, shade(skin, 0.9), convex=True)
+        ring = self._on_head(_TURN @ self._rim)
+        add(ring, shade(skin, 0.72), convex=True)
+        add(0.88 * ring + 0.12 * ring.mean(0) + 0.09 * h * self.light, skin, convex=True)
+
+        if outfit.beard:
+            add(self._cap((0, -1, 0.75), 58, 30), hair)
+        add(self._cap((0, -0.5, 1), 15, 3.5), (72, 66, 150))
+        for s in (1.0, -1.0):
+            eye = (0.42 * s, 0.16, 1)
+            add(self._cap(eye, 11, 7), (244, 244, 244))
+            add(self._cap(eye, 5.5, 6.5), (36, 30, 28))
+            add(self._cap((0.42 * s, 0.4, 1), 13, 2.5), shade(hair, 0.7))
+            if outfit.glasses:
+                add(self._cap(eye, 17, 11), (40, 36, 36))
+        if outfit.glasses:
+            add(self._cap((0, 0.18, 1), 14, 2), (40, 36, 36))
+        if outfit.hair_style != 'bald':
+            low = 12 if outfit.hair_style == 'long' else 0
+            add(self._cap((0, 0.77, -0.64), 83 + low, 94 + low), shade(hair, 0.75))
+            add(self._cap((0.3 * self.light[0] * self._head_frame[0, 0], 0.9, -0.5), 62, 70), hair)
+        if forward > -0.1:
+            add(nose, shade(skin, 0.84), convex=True)
+        for near, flap, inner in ears:
+            if near:
+                add(flap, shade(skin, 0.88), convex=True)
+                add(inner, shade(skin, 0.64), convex=True)
+        self._wear(hat)
+        return [head, hat, *self._loose_hair(head.depth)]
+
+    def _loose_hair(self, depth: float) -> list[Stroke]:
+        """Hair that leaves the head: long, a tail or a bun."""
+        outfit, height, h = self.outfit, self.body.height, self._head_axes[1]
+        up, back = self._head_frame[:, 1], -self._head_frame[:, 2]
+        centre = self._head_centre
+        hair = Stroke(float((centre + 0.9 * h * back)[2]), 'hair')
+        if back[2] > 0:
+            hair.depth = max(hair.depth, depth + 0.001 * height)
+        # Hair hangs down, and along the back of a person that bends.
+        down = unit(np.array((0, -1.0, 0)) - 0.6 * self._chest[:, 1])
+        h_part = h / height
+        if outfit.hair_style == 'long':
+            top = centre + h * (0.16 * back + 0.15 * up)
+            low = centre + h * (0.55 * back + 1.55 * down)
+            self._limb(hair, top, low, 0.98 * h_part, 0.72 * h_part, outfit.hair)
+        elif outfit.hair_style == 'tail':
+            top = centre + h * (0.95 * back + 0.3 * up)
+            low = top + h * (0.35 * back + 1.3 * down)
+            self._limb(hair, top, low, 0.2 * h_part, 0.12 * h_part, outfit.hair)
+        elif outfit.hair_style == 'bun':
+            bun = centre + h * (0.75 * back + 0.75 * up)
+            self._limb(hair, bun, bun + 0.05 * h * back, 0.36 * h_part, 0.34 * h_part, outfit.hair)
+        return [hair] if hair.outlines else []
+
+    def _wear(self, hat: Stroke) -> None:
+        """Adds the crown of a hat, and the brim or visor that it has."""
+        style, colour = self.outfit.hat, self.outfit.accent
+        if style == 'none':
+            return
+        across, ahead = _TURN.T
+        if style == 'brim':
+            brim = np.stack((1.45 * across, np.full_like(across, 0.5), 1.45 * ahead), 1)
+            hat.add(hull(self._on_head(brim)), shade(colour, 0.7))
+        elif style == 'cap' and self._head_frame[2, 2] > -0.1:
+            # From the front of the crown to the tip of the visor.
+            front = np.maximum(ahead, 0)
+            visor = np.stack((0.9 * across, 0.55 - 0.13 * front, 0.35 + 1.25 * front), 1)
+            hat.add(hull(self._on_head(visor)), shade(colour, 0.6))
+        reach = 72 if style == 'beanie' else 64
+        hat.add(self._cap((0, 1, 0), reach, reach, 1.07), shade(colour, 0.78), convex=False)
+        hat.add(self._cap((0, 1, 0), reach - 8, reach - 8, 1.03), colour, convex=False)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -1230,51 +1161,61 @@ class Figure:
 
 
 def pick_colour(rng: np.random.Generator) -> Colour:
-    """Any colour that clutter may have, those of skin and clothing among them."""
-    source = rng.integers(4)
-    if source == 0:
-        return SKIN[rng.integers(len(SKIN))]
-    if source == 1:
-        return CLOTH[rng.integers(len(CLOTH))]
-    return tuple(rng.uniform(30, 225, 3))
+    """Any colour that a thing may have, those of skin and clothing among them."""
+    palette_ = (SKIN, CLOTH, None)[rng.integers(3)]
+    if palette_ is None:
+        return _as_colour(rng.uniform(30, 225, 3))
+    return palette_[rng.integers(len(palette_))]
 
 
 def box(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
+    """Outline of an upright rectangle."""
     return np.array(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), float)
 
 
+def paint_ball(
+    canvas: Canvas, centre: np.ndarray, radius: float, colour: Colour, part: int | None = None
+) -> None:
+    canvas.paint(circle(centre, radius), shade(colour, 0.7), part)
+    canvas.paint(circle(centre - (0, 0.15 * radius), 0.8 * radius), colour)
+
+
+def paint_bar(
+    canvas: Canvas,
+    a: np.ndarray,
+    b: np.ndarray,
+    radius: float,
+    colour: Colour,
+    part: int | None = None,
+) -> None:
+    canvas.paint(capsule(a, b, radius, radius), shade(colour, 0.7), part)
+    canvas.paint(capsule(a, b, 0.7 * radius, 0.7 * radius), colour)
+
+
 def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """A wall or a sky above the horizon, a floor below, both uneven, and things."""
+    """Paints a wall or a sky, a floor from the horizon down, and things."""
     w, h = canvas.width, canvas.height
-    upper, lower = np.array(pick_colour(rng)), np.array(pick_colour(rng))
     outdoors = rng.random() < 0.5
-    if outdoors:
-        upper = np.array((rng.uniform(170, 245), rng.uniform(150, 215), rng.uniform(110, 200)))
-        lower = np.array(
-            ((70, 130, 110), (110, 120, 125), (120, 165, 190), (60, 110, 70), (150, 150, 155))[
-                rng.integers(5)
-            ]
-        ) * rng.uniform(0.7, 1.2)
-    else:
-        upper = 0.5 * upper + 0.5 * rng.uniform(90, 210)
-        lower = 0.6 * lower + 0.4 * rng.uniform(60, 170)
-    rows = np.arange(h, dtype=np.float32)
+    above, below = (SKY, GROUND) if outdoors else (WALL, FLOOR)
+    upper, lower = (
+        np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.8, 1.1)
+        for colours in (above, below)
+    )
+    rows = np.arange(0, h, 2)
     fade = np.interp(
         rows,
         (0, horizon, horizon + 1, h),
-        (1 + rng.uniform(-0.2, 0.2), 1, 0.85, 1 + rng.uniform(-0.1, 0.25)),
+        (rng.uniform(0.75, 1.1), 1, 0.85, rng.uniform(0.9, 1.15)),
     )
     column = np.where(rows[:, None] < horizon, upper, lower) * fade[:, None]
-    blotches = rng.normal(0, rng.uniform(2, 14), (6, 8, 3)).astype(np.float32)
-    grain = rng.normal(0, rng.uniform(1, 10), (h // 6, w // 6, 1)).astype(np.float32)
-    field_ = cv2.resize(blotches, (w, h), interpolation=cv2.INTER_CUBIC)
-    field_ += cv2.resize(grain, (w, h), interpolation=cv2.INTER_LINEAR)[..., None]
-    field_ += column[:, None].astype(np.float32)
-    canvas.colours[:] = cv2.resize(
-        np.clip(field_, 0, 255).astype(np.uint8),
-        canvas.colours.shape[1::-1],
-        interpolation=cv2.INTER_LINEAR,
-    )
+    # At half the size: all of it is soft.
+    size = (w // 2, len(rows))
+    blotches = rng.normal(0, rng.uniform(1, 8), (5, 7, 1)) + rng.normal(0, 2.5, (5, 7, 3))
+    grain = rng.standard_normal((h // 6, w // 6), np.float32) * np.float32(rng.uniform(1, 9))
+    tones = cv2.resize(blotches, size, interpolation=cv2.INTER_CUBIC)
+    tones = tones + cv2.resize(grain, size)[..., None]
+    tones += column[:, None]
+    cv2.resize(np.clip(tones, 0, 255).astype(np.uint8), canvas.colours.shape[1::-1], canvas.colours)
     if outdoors:
         paint_outdoors(canvas, rng, horizon)
     else:
@@ -1284,219 +1225,184 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
+    """Paints hills, houses, trees and lines on the ground."""
     w = canvas.width
+    if rng.random() < 0.5:
+        green = GROUND[rng.integers(len(GROUND))]
+        for tone in (0.95, 0.8):
+            x, wide, tall = rng.uniform(0, w), rng.uniform(0.5, 1.2) * w, rng.uniform(20, 70)
+            hill = circle(np.zeros(2), 1.0) * (wide, tall) + (x, horizon)
+            canvas.paint(np.minimum(hill, (np.inf, horizon)), shade(green, tone))
     for _ in range(rng.integers(0, 4)):
-        x, width = rng.uniform(-0.1 * w, w), rng.uniform(0.1, 0.35) * w
-        top = horizon - rng.uniform(0.1, 0.8) * horizon
-        wall = mix(pick_colour(rng), (160, 160, 160), 0.5)
-        canvas.paint(box(x, top, x + width, horizon + 2), wall)
+        x, wide = rng.uniform(-0.1 * w, w), rng.uniform(0.1, 0.35) * w
+        top = rng.uniform(0.2, 0.9) * horizon
+        wall = WALL[rng.integers(len(WALL))]
+        canvas.paint(box(x, top, x + wide, horizon + 2), shade(wall, 0.85))
         size = rng.uniform(6, 14)
-        for wx in np.arange(x + size * 0.6, x + width - size, size * 1.7):
-            for wy in np.arange(top + size * 0.6, horizon - size, size * 2):
-                canvas.paint(box(wx, wy, wx + size, wy + 1.2 * size), shade(wall, 0.6))
+        for wx in np.arange(x + 0.6 * size, x + wide - size, 1.7 * size):
+            for wy in np.arange(top + 0.6 * size, horizon - size, 2 * size):
+                canvas.paint(box(wx, wy, wx + size, wy + 1.2 * size), shade(wall, 0.55))
     for _ in range(rng.integers(0, 4)):
-        x, base = rng.uniform(0, w), horizon + rng.uniform(0, 20)
+        foot = np.array((rng.uniform(0, w), horizon + rng.uniform(0, 20)))
         tall, thick = rng.uniform(40, 0.9 * horizon + 41), rng.uniform(3, 8)
-        foot, top = np.array((x, base)), np.array((x + rng.uniform(-8, 8), base - tall))
-        canvas.paint(capsule(foot, top, thick, 0.6 * thick), (50, 72, 98))
+        crown = foot + (rng.uniform(-8, 8), -tall)
+        canvas.paint(capsule(foot, crown, thick, 0.6 * thick), (50, 72, 98))
         leaf = (rng.uniform(30, 80), rng.uniform(90, 160), rng.uniform(40, 130))
-        for _ in range(5):
-            centre = top + rng.normal(0, 0.16 * tall, 2)
-            canvas.paint(
-                circle(centre, rng.uniform(0.12, 0.26) * tall), shade(leaf, rng.uniform(0.75, 1.15))
-            )
+        for tone in (0.72, 0.8, 0.9, 1.0, 1.1):
+            spot = crown + rng.normal(0, 0.14 * tall, 2) - (0, 12 * tone)
+            canvas.paint(circle(spot, rng.uniform(0.12, 0.26) * tall), shade(leaf, tone))
     for _ in range(rng.integers(0, 3)):
         y = rng.uniform(horizon + 4, canvas.height)
-        canvas.paint(
-            capsule(np.array((-5.0, y)), np.array((w + 5.0, y + rng.uniform(-30, 30))), 1.5, 2.5),
-            (225, 225, 225),
-        )
+        ends = np.array(((-5.0, y), (w + 5.0, y + rng.uniform(-30, 30))))
+        canvas.paint(capsule(ends[0], ends[1], 1.5, 2.5), (225, 225, 225))
 
 
 def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    w = canvas.width
-    skirting = tuple(rng.uniform(60, 220, 3))
-    canvas.paint(box(-1, horizon - 4, w + 1, horizon + 2), skirting)
-    for _ in range(rng.integers(1, 5)):
-        x, y = rng.uniform(0, w), rng.uniform(0, 0.7 * horizon)
-        dx, dy = rng.uniform(18, 70), rng.uniform(18, 60)
-        canvas.paint(box(x - 3, y - 3, x + dx + 3, y + dy + 3), shade(skirting, 0.7))
-        canvas.paint(box(x, y, x + dx, y + dy), pick_colour(rng))
-        for _ in range(rng.integers(0, 3)):
-            canvas.paint(
-                circle(
-                    np.array((x, y)) + rng.uniform(0.2, 0.8, 2) * (dx, dy),
-                    rng.uniform(0.1, 0.22) * min(dx, dy),
-                ),
-                pick_colour(rng),
-            )
-    if rng.random() < 0.5:
-        gap, tone = rng.uniform(16, 44), float(rng.uniform(0.75, 1.2))
-        vanish = w * rng.uniform(0.2, 0.8)
-        colour = shade(tuple(map(float, canvas.colours[-1, 0])), tone)
+    """Paints a skirting board, pictures, floorboards and a sideboard."""
+    w, h = canvas.width, canvas.height
+    trim = WALL[rng.integers(len(WALL))]
+    canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
+    if rng.random() < 0.6:
+        board = _as_colour(canvas.colours[-1, 0] * float(rng.uniform(0.75, 1.15)))
+        vanish, gap = rng.uniform(0.2, 0.8) * w, rng.uniform(16, 44)
         for x in np.arange(-w, 2 * w, gap):
-            far = vanish + (x - vanish) * 0.5
-            canvas.paint(
-                capsule(np.array((far, horizon + 2)), np.array((x, canvas.height + 5.0)), 0.4, 1),
-                colour,
-            )
+            ends = np.array((((vanish + x) / 2, horizon + 2), (x, h + 5.0)))
+            canvas.paint(capsule(ends[0], ends[1], 0.4, 1.0), board)
+    for _ in range(rng.integers(1, 5)):
+        corner = np.array((rng.uniform(0, w), rng.uniform(0, 0.7 * horizon)))
+        size = rng.uniform(18, 70, 2)
+        canvas.paint(box(*(corner - 3), *(corner + size + 3)), shade(trim, 0.6))
+        canvas.paint(box(*corner, *(corner + size)), pick_colour(rng))
+        for _ in range(rng.integers(0, 3)):
+            place = corner + rng.uniform(0.25, 0.75, 2) * size
+            canvas.paint(circle(place, rng.uniform(0.1, 0.22) * size.min()), pick_colour(rng))
     if rng.random() < 0.5:
-        x, width = rng.uniform(-20, w), rng.uniform(50, 130)
+        x, wide = rng.uniform(-20, w), rng.uniform(50, 130)
         top, colour = horizon - rng.uniform(20, 60), pick_colour(rng)
-        canvas.paint(box(x, top, x + width, horizon + 25), shade(colour, 0.7))
-        canvas.paint(box(x - 3, top - 5, x + width + 3, top + 3), colour)
+        canvas.paint(box(x, top, x + wide, horizon + 25), shade(colour, 0.7))
+        canvas.paint(box(x - 3, top - 5, x + wide + 3, top + 3), colour)
         for _ in range(rng.integers(0, 4)):
-            canvas.paint(
-                circle(np.array((x + rng.uniform(0, width), top - 12)), rng.uniform(5, 9)),
-                pick_colour(rng),
-            )
+            radius = rng.uniform(5, 9)
+            place = np.array((x + rng.uniform(0, wide), top - 5 - radius))
+            paint_ball(canvas, place, radius, pick_colour(rng))
 
 
 def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Something that a careless eye takes for a limb or a head."""
+    """Paints something that a careless eye takes for a limb or a head."""
     w, h = canvas.width, canvas.height
-    place = np.array((rng.uniform(0, w), rng.uniform(0.1 * h, h)))
+    foot = np.array((rng.uniform(0, w), rng.uniform(horizon, h)))
+    high = np.array((rng.uniform(0, w), rng.uniform(0.08, 0.7) * h))
     colour, thick = pick_colour(rng), rng.uniform(2.5, 8)
-    kind = rng.integers(4)
-    if kind == 0:
-        points = [place]
-        for _ in range(rng.integers(1, 4)):
+    kind = rng.integers(5)
+    if kind == 0:  # a bent pipe or branch
+        point = high
+        for _ in range(rng.integers(2, 4)):
             angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(18, 55)
-            points.append(points[-1] + length * np.array((np.cos(angle), np.sin(angle))))
-        for a, b in zip(points[:-1], points[1:]):
-            canvas.paint(capsule(a, b, thick, 0.85 * thick), shade(colour, 0.7))
-            canvas.paint(capsule(a, b, 0.7 * thick, 0.6 * thick), colour)
-    elif kind == 1:
-        top = np.array((place[0], rng.uniform(0.1, 0.6) * h))
-        canvas.paint(capsule(place + (0, 40), top, 0.5 * thick, 0.4 * thick), shade(colour, 0.7))
-        canvas.paint(circle(top, 2 * thick), colour)
-    elif kind == 2:
-        canvas.paint(circle(place, 2.5 * thick), shade(colour, 0.7))
-        canvas.paint(circle(place - 0.15 * thick, 2.1 * thick), colour)
-    else:
-        tall = rng.uniform(20, 60)
-        canvas.paint(
-            capsule(place, place - (0, tall), 1.6 * thick, 1.4 * thick), shade(colour, 0.75)
-        )
-        canvas.paint(capsule(place, place - (0, tall), 1.2 * thick, 1.1 * thick), colour)
+            end = point + length * np.array((np.cos(angle), np.sin(angle)))
+            paint_bar(canvas, point, end, thick, colour)
+            point = end
+    elif kind == 1:  # a lamp post
+        top = np.array((foot[0], rng.uniform(0.1, 0.5) * h))
+        paint_bar(canvas, foot, top, 0.5 * thick, shade(colour, 0.8))
+        paint_ball(canvas, top, 2 * thick, pick_colour(rng))
+    elif kind == 2:  # a balloon
+        string = high + (rng.uniform(-15, 15), rng.uniform(50, 110))
+        canvas.paint(capsule(high, string, 0.5, 0.5), (70, 70, 70))
+        paint_ball(canvas, high, 2.4 * thick, colour)
+    elif kind == 3:  # a ball
+        paint_ball(canvas, foot, 2 * thick, colour)
+    else:  # a bollard
+        paint_bar(canvas, foot, foot - (0, rng.uniform(20, 60)), 1.5 * thick, colour)
+
+
+def paint_shadow(canvas: Canvas, figure: Figure) -> None:
+    """Darkens the ground under a person."""
+    height = figure.body.height * SUPERSAMPLING
+    x = figure.position[0] + 0.5 * (
+        figure.points['left_ankle'][0] + figure.points['right_ankle'][0]
+    )
+    centre = np.array((x, figure.box[3] - 0.012 * figure.body.height)) * SUPERSAMPLING
+    size = np.array((0.19, 0.042)) * height
+    rows, columns = canvas.parts.shape
+    x1, y1 = np.clip(centre - size, 0, (columns, rows)).astype(int)
+    x2, y2 = np.clip(centre + size, 0, (columns, rows)).astype(int)
+    away = ((np.arange(x1, x2) - centre[0]) / size[0]) ** 2 + (
+        ((np.arange(y1, y2) - centre[1]) / size[1]) ** 2
+    )[:, None]
+    ground = canvas.colours[y1:y2, x1:x2]
+    ground[:] = ground * (1 - 0.45 * np.clip(1.2 - 1.2 * away, 0, 1))[..., None]
 
 
 def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """A stool or a bench under a seated person."""
-    x, y = figure.origin[:2]
+    """Paints a box or a stool under a seated person."""
+    x, y = figure.position
     height = figure.body.height
-    ground = figure.box[3] - 0.02 * height
+    ground, top = figure.box[3] - 0.02 * height, y + 0.055 * height
     half, colour = rng.uniform(0.1, 0.2) * height, mix(pick_colour(rng), (60, 70, 90), 0.4)
-    top = y + 0.055 * height
     if rng.random() < 0.5:
         canvas.paint(box(x - half, top, x + half, ground), shade(colour, 0.7), OBJECT)
     else:
-        for leg in (-0.8, 0.8):
+        for side in (-1, 1):
+            ends = np.array(((x + 0.8 * side * half, top), (x + 0.9 * side * half, ground)))
             canvas.paint(
-                capsule(
-                    np.array((x + leg * half, top)),
-                    np.array((x + 1.1 * leg * half, ground)),
-                    0.014 * height,
-                    0.012 * height,
-                ),
+                capsule(ends[0], ends[1], 0.014 * height, 0.012 * height),
                 shade(colour, 0.6),
                 OBJECT,
             )
-    canvas.paint(
-        box(x - 1.05 * half, top - 0.02 * height, x + 1.05 * half, top + 0.035 * height),
-        colour,
-        OBJECT,
-    )
+    seat = box(x - 1.05 * half, top - 0.02 * height, x + 1.05 * half, top + 0.035 * height)
+    canvas.paint(seat, colour, OBJECT)
 
 
 def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """A ball, a bag, a stick or a sign in one hand."""
-    side = SIDES[rng.integers(2)][0]
-    hand, height = figure.limbs[f'{side}_hand'], figure.body.height
-    place, colour = figure._project(hand)[:2], pick_colour(rng)
+    """Paints a ball, a bag, a stick or a phone in one hand."""
+    side, _ = SIDES[rng.integers(2)]
+    hand = figure.project(figure.points[f'{side}_hand'])[:2]
+    height, colour = figure.body.height, pick_colour(rng)
     kind = rng.integers(4)
     if kind == 0:
-        radius = rng.uniform(0.03, 0.065) * height
-        centre = place + (0, -0.4 * radius)
-        canvas.paint(circle(centre, radius), shade(colour, 0.7), OBJECT)
-        canvas.paint(circle(centre + 0.15 * radius * figure.light, 0.8 * radius), colour, OBJECT)
+        radius = rng.uniform(0.03, 0.06) * height
+        paint_ball(canvas, hand - (0, 0.4 * radius), radius, colour, OBJECT)
     elif kind == 1:
-        wide, tall = rng.uniform(0.05, 0.09) * height, rng.uniform(0.09, 0.15) * height
-        canvas.paint(capsule(place, place + (0, 0.04 * height), 1, 1), shade(colour, 0.6), OBJECT)
-        canvas.paint(
-            box(
-                place[0] - wide,
-                place[1] + 0.035 * height,
-                place[0] + wide,
-                place[1] + 0.035 * height + tall,
-            ),
-            colour,
-            OBJECT,
-        )
+        wide, tall = rng.uniform(0.05, 0.08) * height, rng.uniform(0.08, 0.13) * height
+        top = hand[1] + 0.035 * height
+        canvas.paint(capsule(hand, hand + (0, 0.04 * height), 1, 1), shade(colour, 0.6), OBJECT)
+        canvas.paint(box(hand[0] - wide, top, hand[0] + wide, top + tall), colour, OBJECT)
     elif kind == 2:
-        angle = rng.uniform(0, 2 * np.pi)
-        reach = np.array((np.cos(angle), np.sin(angle))) * rng.uniform(0.15, 0.35) * height
-        canvas.paint(
-            capsule(place - 0.15 * reach, place + reach, 0.008 * height, 0.006 * height),
-            colour,
-            OBJECT,
-        )
+        angle, length = rng.uniform(0, 2 * np.pi), rng.uniform(0.15, 0.35) * height
+        reach = np.array((np.cos(angle), np.sin(angle))) * length
+        paint_bar(canvas, hand - 0.15 * reach, hand + reach, 0.008 * height, colour, OBJECT)
     else:
-        tall, wide = 0.035 * height, 0.018 * height
-        canvas.paint(
-            box(place[0] - wide, place[1] - tall, place[0] + wide, place[1] + 0.4 * tall),
-            (45, 42, 40),
-            OBJECT,
-        )
+        wide, tall = 0.018 * height, 0.035 * height
+        phone = box(hand[0] - wide, hand[1] - tall, hand[0] + wide, hand[1] + 0.4 * tall)
+        canvas.paint(phone, (45, 42, 40), OBJECT)
 
 
 def paint_obstacle(canvas: Canvas, rng: np.random.Generator, ground: float) -> None:
-    """Something that stands before the people painted so far."""
-    w, h = canvas.width, canvas.height
-    x, colour = rng.uniform(0, w), mix(pick_colour(rng), (110, 120, 130), 0.3)
+    """Paints something that stands before the people painted so far."""
+    x, h = rng.uniform(0, canvas.width), canvas.height
+    colour = mix(pick_colour(rng), (110, 120, 130), 0.3)
     kind = rng.integers(5)
-    if kind == 0:
-        thick = rng.uniform(2.5, 6)
-        canvas.paint(
-            capsule(np.array((x, ground)), np.array((x, -20.0)), thick, thick),
-            shade(colour, 0.7),
-            OBJECT,
+    if kind == 0:  # a pole
+        paint_bar(
+            canvas, np.array((x, ground)), np.array((x, -20)), rng.uniform(2.5, 6), colour, OBJECT
         )
-        canvas.paint(
-            capsule(
-                np.array((x - 0.2 * thick, ground)),
-                np.array((x - 0.2 * thick, -20.0)),
-                0.6 * thick,
-                0.6 * thick,
-            ),
-            colour,
-        )
-    elif kind == 1:
-        wide, tall = rng.uniform(25, 70), rng.uniform(0.1, 0.24) * h
-        canvas.paint(
-            box(x - wide, ground - tall, x + wide, ground + 2), shade(colour, 0.75), OBJECT
-        )
-        canvas.paint(
-            box(x - wide - 3, ground - tall - 6, x + wide + 3, ground - tall + 2), colour, OBJECT
-        )
-    elif kind == 2:
-        for _ in range(9):
-            leaf = np.array((x, ground - 12)) + rng.normal(0, 1, 2) * (16, 11)
-            canvas.paint(
-                circle(leaf, rng.uniform(7, 14)),
-                (rng.uniform(40, 80), rng.uniform(100, 160), rng.uniform(50, 110)),
-                OBJECT,
-            )
-    elif kind == 3:
+    elif kind == 1:  # a table
+        wide, top = rng.uniform(25, 70), ground - rng.uniform(0.1, 0.24) * h
+        canvas.paint(box(x - wide, top, x + wide, ground + 2), shade(colour, 0.75), OBJECT)
+        canvas.paint(box(x - wide - 3, top - 6, x + wide + 3, top + 2), colour, OBJECT)
+    elif kind == 2:  # a bush
+        for tone in np.linspace(0.7, 1.15, 9):
+            place = np.array((x, ground - 4 - 8 * tone)) + rng.normal(0, 1, 2) * (16, 10)
+            canvas.paint(circle(place, rng.uniform(7, 14)), shade((60, 130, 80), tone), OBJECT)
+    elif kind == 3:  # a ball
         radius = rng.uniform(10, 22)
-        canvas.paint(circle(np.array((x, ground - radius)), radius), shade(colour, 0.7), OBJECT)
-        canvas.paint(circle(np.array((x - 2, ground - radius - 2)), 0.8 * radius), colour, OBJECT)
-    else:
-        y, wide = ground - rng.uniform(0.12, 0.25) * h, rng.uniform(60, 160)
+        paint_ball(canvas, np.array((x, ground - radius)), radius, colour, OBJECT)
+    else:  # a fence
+        top, wide = ground - rng.uniform(0.12, 0.25) * h, rng.uniform(60, 160)
         for rail in (0, 16):
-            canvas.paint(box(x - wide, y + rail, x + wide, y + rail + 4), colour, OBJECT)
+            canvas.paint(box(x - wide, top + rail, x + wide, top + rail + 4), colour, OBJECT)
         for post in np.linspace(x - wide, x + wide, 5):
-            canvas.paint(box(post - 2.5, y - 5, post + 2.5, ground), shade(colour, 0.85), OBJECT)
+            canvas.paint(box(post - 2.5, top - 5, post + 2.5, ground), shade(colour, 0.85), OBJECT)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -1600,7 +1506,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         The picture (height, width, 3), 8 bits, BGR, and the labels of its people.
     """
     canvas = Canvas(*SIZES[rng.integers(len(SIZES))])
-    w, h = canvas.width, canvas.height
+    h = canvas.height
     horizon = h * rng.uniform(0.35, 0.7)
     light = np.array((rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
     paint_background(canvas, rng, horizon)
@@ -1616,6 +1522,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
             figures.append(figure)
     figures.sort(key=lambda figure: figure.box[3])
     for i, figure in enumerate(figures):
+        paint_shadow(canvas, figure)
         if figure.pose.seated:
             paint_seat(canvas, rng, figure)
         figure.paint(canvas, 1 + i * len(PARTS))
@@ -1664,14 +1571,11 @@ def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     blur = rng.uniform(-0.5, 0.9)
     if blur > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
-    gain = cv2.resize(
-        rng.uniform(0.82, 1.14, (3, 4)).astype(np.float32), (w, h), interpolation=cv2.INTER_LINEAR
-    )
-    cast = (rng.uniform(0.85, 1.12) * rng.uniform(0.94, 1.06, 3)).astype(np.float32)
-    noise = rng.standard_normal((h, w), np.float32) * np.float32(rng.uniform(0, 7))
-    pixels = image * (gain[..., None] * cast)
-    pixels += noise[..., None]
-    return np.clip(pixels, 0, 255).astype(np.uint8)
+    cast = rng.uniform(0.88, 1.14) * rng.uniform(0.95, 1.05, 3)
+    gain = (rng.uniform(0.84, 1.12, (3, 4, 1)) * cast).astype(np.float32)
+    noise = rng.standard_normal((h, w), np.float32) * np.float32(rng.uniform(0, 6))
+    bright = cv2.multiply(image, cv2.resize(gain, (w, h)), dtype=cv2.CV_32F)
+    return cv2.add(bright, cv2.merge((noise, noise, noise)), dtype=cv2.CV_8U)
 
 
 def render_image(seed: int, split: str, index: int) -> tuple[np.ndarray, list[Person]]:
