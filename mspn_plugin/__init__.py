@@ -18,14 +18,17 @@ from .codec import CoarseToFineHeatmap  # noqa: E402
 from .head import MultiStageHeatmapHead  # noqa: E402
 from .loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .megvii import convert_megvii_checkpoint  # noqa: E402
+from .preflight import PreflightHook  # noqa: E402
 from .transforms import KeepVisibility  # noqa: E402
 
 __all__ = [
+    'CoarseToFineHeatmap',
     'JointMSELoss',
     'KeepVisibility',
     'MSPNBackbone',
     'MultiStageHeatmapHead',
     'OHKMLoss',
+    'PreflightHook',
     'SettingError',
     'convert_megvii_checkpoint',
 ]
