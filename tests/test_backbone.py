@@ -1,0 +1,627 @@
+"""The network: the paper's structure, its switches, training options and weights."""
+
+import copy
+import itertools
+from collections import Counter
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torch.utils.flop_counter import FlopCounterMode
+
+from mspn_plugin import MSPNBackbone, SettingError
+
+# After the plugin, which lets mmpose import.
+from mmengine.runner import load_state_dict  # isort: skip
+from mmpose.models import MSPN, MSPNHead, ResNet  # isort: skip
+from mmpose.registry import MODELS  # isort: skip
+
+TINY = {'num_units': 2, 'num_blocks': (1, 2), 'stem_channels': 4, 'unit_channels': 8}
+
+
+def tiny(num_stages=2, **settings):
+    torch.manual_seed(0)
+    return MSPNBackbone(num_stages=num_stages, **{**TINY, **settings})
+
+
+def images(batch=2, height=32, width=24, seed=1):
+    return torch.randn(batch, 3, height, width, generator=torch.Generator().manual_seed(seed))
+
+
+def total(features):
+    return sum(
+        (f * torch.linspace(-1, 1, f.shape[-1])).square().mean()
+        for stage in features
+        for f in stage
+    )
+
+
+def flat(features):
+    return [f for stage in features for f in stage]
+
+
+def names_of_trained(network):
+    return {name for name, p in network.named_parameters() if p.requires_grad}
+
+
+def names_with_gradient(network):
+    return {name for name, p in network.named_parameters() if p.grad is not None}
+
+
+class TestAgainstMMPose:
+    @pytest.mark.parametrize('num_stages', [1, 2, 3, 4])
+    def test_same_heatmaps_on_the_same_weights_loaded_strictly_both_ways(self, num_stages):
+        sizes = {'num_stages': num_stages, 'unit_channels': 32}
+        torch.manual_seed(num_stages)
+        theirs = MSPN(num_blocks=[1, 2, 1, 1], **sizes)
+        ours = MSPNBackbone(num_blocks=[1, 2, 1, 1], **sizes)
+        head = MSPNHead(level_indices=[0] * 4 * num_stages, out_shape=(16, 12), **sizes).eval()
+
+        ours.load_state_dict(theirs.state_dict(), strict=True)
+        theirs.eval(), ours.eval()
+        with torch.no_grad():
+            expected = head(theirs(images(1, 64, 48)))
+            for heatmap, wanted in zip(head(ours(images(1, 64, 48))), expected, strict=True):
+                torch.testing.assert_close(
+                    heatmap, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max())
+                )
+
+            for p in ours.parameters():
+                p.mul_(1.1)
+            theirs.load_state_dict(ours.state_dict(), strict=True)
+            for heatmap, wanted in zip(
+                head(ours(images(1, 64, 48))), head(theirs(images(1, 64, 48))), strict=True
+            ):
+                torch.testing.assert_close(
+                    heatmap, wanted, rtol=0, atol=1e-5 * float(wanted.abs().max())
+                )
+
+    def test_same_gradients_in_training(self):
+        torch.manual_seed(0)
+        theirs = MSPN(num_stages=2, num_units=2, num_blocks=[1, 1], unit_channels=8)
+        ours = MSPNBackbone(num_stages=2, num_units=2, num_blocks=[1, 1], unit_channels=8)
+        ours.load_state_dict(theirs.state_dict())
+        total(theirs(images())).backward()
+        total(ours(images())).backward()
+        wanted = dict(theirs.named_parameters())
+        for name, p in ours.named_parameters():
+            torch.testing.assert_close(p.grad, wanted[name].grad)
+
+    @pytest.mark.parametrize(
+        'num_stages, parameters, multiply_adds',
+        [(1, 25.1, 5.1), (2, 56.8, 11.3), (3, 88.5, 17.5), (4, 120.2, 23.6)],
+    )
+    def test_sizes_are_the_published_ones(self, num_stages, parameters, multiply_adds):
+        with torch.device('meta'):
+            backbone = MSPNBackbone(num_stages=num_stages).eval()
+            head = MSPNHead(num_stages=num_stages, level_indices=[0] * 4 * num_stages).eval()
+            image = torch.empty(1, 3, 256, 192)
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            head(backbone(image))
+        count = sum(p.numel() for m in (backbone, head) for p in m.parameters())
+        assert round(count / 1e6, 1) == parameters
+        assert round(counter.get_total_flops() / 2e9, 1) == multiply_adds
+
+
+class TestSwitches:
+    @pytest.mark.parametrize(
+        'settings',
+        [
+            {'num_stages': 1},
+            {'num_stages': 3},
+            {'num_units': 1, 'num_blocks': (1,)},
+            {'num_units': 3, 'num_blocks': (1, 1, 2)},
+            {'num_units': 5, 'num_blocks': (1, 1, 1, 1, 1)},
+            {'aggregation': False},
+            {'double_channels': False},
+            {'stem_channels': 6, 'unit_channels': 10},
+            {'norm_cfg': {'type': 'GN', 'num_groups': 2}},
+            {'norm_cfg': {'type': 'IN', 'affine': True}},
+            {'act_cfg': {'type': 'LeakyReLU', 'negative_slope': 0.1}},
+            {'act_cfg': {'type': 'SiLU'}},
+            {'act_cfg': {'type': 'GELU'}},
+            {'norm_eval': True},
+            {'with_cp': True},
+        ],
+        ids=str,
+    )
+    def test_shapes_and_a_gradient_in_every_parameter(self, settings):
+        settings = {'num_stages': 2, **TINY, **settings}
+        network = MSPNBackbone(**settings)
+        units = settings['num_units']
+        features = network(images(2, 64, 128))
+        assert [len(stage) for stage in features] == [units] * settings['num_stages']
+        for stage in features:
+            assert [tuple(f.shape) for f in stage] == [
+                (2, settings['unit_channels'], 64 // 2 ** (s + 2), 128 // 2 ** (s + 2))
+                for s in reversed(range(units))
+            ]
+        total(features).backward()
+        assert names_of_trained(network) == names_with_gradient(network)
+        assert names_of_trained(network) == {name for name, _ in network.named_parameters()}
+
+    def test_default_is_four_stages_of_resnet50(self):
+        with torch.device('meta'):
+            network = MSPNBackbone()
+        assert [len(unit) for unit in network.multi_stage_mspn[3].downsample.values()] == [
+            3,
+            4,
+            6,
+            3,
+        ]
+
+    @pytest.mark.parametrize('double, expected', [(True, [16, 32, 64]), (False, [16, 16, 16])])
+    def test_channels_double_on_the_way_down_or_stay(self, double, expected):
+        network = tiny(1, num_units=3, num_blocks=(1, 1, 1), double_channels=double)
+        widths = []
+        for unit in network.multi_stage_mspn[0].downsample.values():
+            unit.register_forward_hook(lambda _, __, out: widths.append(out.shape[1]))
+        network(images())
+        assert widths == expected
+
+    @pytest.mark.parametrize('aggregation', [True, False])
+    def test_aggregation_is_the_only_other_way_into_the_next_stage(self, aggregation):
+        network = tiny(aggregation=aggregation).eval()
+        finest = network.multi_stage_mspn[0].upsample['up2']
+        finest.cross_conv.register_forward_hook(lambda _, __, out: torch.zeros_like(out))
+        with torch.no_grad():
+            one, other = network(images(seed=1)), network(images(seed=2))
+        assert not any(map(torch.equal, one[0], other[0]))
+        assert all(map(torch.equal, one[1], other[1])) is not aggregation
+
+    def test_each_scale_takes_in_down_and_up_features_of_the_same_scale(self):
+        network = tiny().eval()
+        network.multi_stage_mspn[0].upsample['up2'].cross_conv.register_forward_hook(
+            lambda _, __, out: torch.zeros_like(out)
+        )
+        added = {}
+        second = network.multi_stage_mspn[1]
+        for i, (up, down) in enumerate([('up2', 'layer1'), ('up1', 'layer2')]):
+            unit = network.multi_stage_mspn[0].upsample[up]
+            for part in ('out_skip1', 'out_skip2'):
+                getattr(unit, part).register_forward_hook(
+                    lambda _, __, out, key=(down, part): added.update({key: out})
+                )
+            last_block = second.downsample[down][-1]
+            last_block.register_forward_hook(
+                lambda _, __, out, key=(down, 'own'): added.update({key: out.clone()})
+            )
+            second.downsample[down].register_forward_hook(
+                lambda _, __, out, key=(down, 'sum'): added.update({key: out})
+            )
+            assert unit.out_skip1.conv.in_channels == TINY['stem_channels'] * 4 * 2**i
+        with torch.no_grad():
+            network(images())
+        for down in ('layer1', 'layer2'):
+            torch.testing.assert_close(
+                added[down, 'sum'],
+                added[down, 'own'] + added[down, 'out_skip1'] + added[down, 'out_skip2'],
+            )
+            assert added[down, 'out_skip1'].min() >= 0 and added[down, 'out_skip2'].min() >= 0
+
+    @pytest.mark.parametrize(
+        'norm_cfg, kind',
+        [
+            ({'type': 'SyncBN'}, nn.SyncBatchNorm),
+            ({'type': 'GN', 'num_groups': 2}, nn.GroupNorm),
+        ],
+    )
+    def test_norm_cfg_reaches_every_norm_layer(self, norm_cfg, kind):
+        plain = sum(isinstance(m, nn.BatchNorm2d) for m in tiny().modules())
+        network = tiny(norm_cfg=norm_cfg)
+        assert sum(isinstance(m, kind) for m in network.modules()) == plain
+        assert not any(isinstance(m, nn.BatchNorm2d) for m in network.modules())
+
+    def test_act_cfg_reaches_every_activation(self):
+        network = tiny(act_cfg={'type': 'SiLU'})
+        kinds = Counter(type(m) for m in network.modules())
+        assert kinds[nn.SiLU] == Counter(type(m) for m in tiny().modules())[nn.ReLU]
+        assert kinds[nn.ReLU] == 0
+
+    def test_a_config_builds_it_and_keeps_its_dicts(self):
+        config = {
+            'type': 'MSPNBackbone',
+            'num_stages': 1,
+            **TINY,
+            'norm_cfg': {'type': 'BN', 'requires_grad': True},
+            'act_cfg': {'type': 'ReLU'},
+            'init_cfg': [{'type': 'Kaiming', 'layer': 'Conv2d'}],
+        }
+        before = copy.deepcopy(config)
+        network = MODELS.build(config)
+        network.init_weights()
+        assert isinstance(network, MSPNBackbone)
+        assert config == before
+
+
+class TestTraining:
+    def test_train_and_eval_return_the_module(self):
+        network = tiny()
+        assert network.eval() is network and not network.training
+        assert network.train() is network and network.training
+
+    @pytest.mark.parametrize('frozen', [-1, 0, 1, 2])
+    def test_frozen_stages_stay_as_they_are_and_the_rest_learns(self, frozen):
+        network = tiny(frozen_stages=frozen).train()
+        before = {k: v.clone() for k, v in network.state_dict().items()}
+        optimizer = torch.optim.SGD(network.parameters(), lr=0.1, weight_decay=0.1)
+        total(network(images())).backward() if frozen < 2 else network(images())
+        optimizer.step()
+        changed = {k for k, v in network.state_dict().items() if not torch.equal(v, before[k])}
+        prefixes = ['top.', 'multi_stage_mspn.0.', 'multi_stage_mspn.1.']
+        for prefix in prefixes[: frozen + 1]:
+            assert not any(key.startswith(prefix) for key in changed)
+        for prefix in prefixes[frozen + 1 :]:
+            assert {k for k in before if k.startswith(prefix)} <= changed
+        assert names_of_trained(network) == names_with_gradient(network)
+
+    def test_norm_eval_keeps_running_statistics_and_trains_weights(self):
+        network = tiny(norm_eval=True).train()
+        before = {k: v.clone() for k, v in network.named_buffers()}
+        total(network(images())).backward()
+        assert all(torch.equal(v, before[k]) for k, v in network.named_buffers())
+        assert names_with_gradient(network) == {k for k, _ in network.named_parameters()}
+
+    @pytest.mark.parametrize('settings', [{}, {'frozen_stages': 1}, {'aggregation': False}])
+    def test_with_cp_gives_the_same_gradients_and_statistics(self, settings):
+        plain, thrifty = tiny(**settings), tiny(with_cp=True, **settings)
+        for network in (plain, thrifty):
+            for _ in range(2):
+                total(network(images())).backward()
+        for (name, p), q in zip(plain.named_parameters(), thrifty.parameters(), strict=True):
+            assert (p.grad is None) == (q.grad is None), name
+            if p.grad is not None:
+                assert torch.equal(p.grad, q.grad), name
+        for (name, p), q in zip(plain.named_buffers(), thrifty.buffers(), strict=True):
+            assert torch.equal(p, q), name
+
+    def test_with_cp_keeps_at_most_60_percent_of_the_memory_at_the_peak(self):
+        def peak(network):
+            for p in network.parameters():
+                p.grad = torch.zeros_like(p)
+            with torch.profiler.profile(profile_memory=True) as profiler:
+                total(network(images(1, 128, 96))).backward()
+            events = [
+                e for e in profiler.profiler.kineto_results.events() if e.name() == '[memory]'
+            ]
+            return max(
+                itertools.accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns()))
+            )
+
+        settings = {
+            'num_stages': 4,
+            'num_units': 4,
+            'num_blocks': (3, 4, 6, 3),
+            'stem_channels': 8,
+            'unit_channels': 32,
+        }
+        assert peak(MSPNBackbone(with_cp=True, **settings)) <= 0.6 * peak(MSPNBackbone(**settings))
+
+    @pytest.mark.parametrize('settings', [{}, {'with_cp': True}])
+    def test_compiles_without_a_graph_break(self, settings):
+        network, twin = tiny(**settings), tiny(**settings)
+        compiled = torch.compile(twin, fullgraph=True, backend='aot_eager')
+        for mode in (True, False):
+            network.train(mode), twin.train(mode)
+            expected, features = network(images()), compiled(images())
+            for f, wanted in zip(flat(features), flat(expected), strict=True):
+                torch.testing.assert_close(f, wanted)
+        total(features).backward()
+        assert names_with_gradient(twin) == {k for k, _ in twin.named_parameters()}
+        for p, wanted in zip(twin.buffers(), network.buffers(), strict=True):
+            torch.testing.assert_close(p, wanted)
+        twin.active_stages = 1
+        assert len(compiled(images())) == 1
+
+    @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+    def test_autocast_trains(self, dtype):
+        network = tiny()
+        with torch.autocast('cpu', dtype=dtype):
+            features = network(images())
+        assert {f.dtype for f in flat(features)} == {dtype}
+        expected = flat(tiny()(images()))
+        for f, wanted in zip(flat(features), expected, strict=True):
+            assert (f.float() - wanted).norm() < 0.1 * wanted.norm()
+        total([[f.float() for f in stage] for stage in features]).backward()
+        assert all(p.grad.isfinite().all() for p in network.parameters())
+
+    @pytest.mark.parametrize(
+        'settings',
+        [{}, {'active_stages': 1}, {'frozen_stages': 1}, {'aggregation': False, 'with_cp': True}],
+    )
+    def test_distributed_training_finds_no_unused_parameter(self, settings, tmp_path):
+        torch.distributed.init_process_group(
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+        )
+        try:
+            network = nn.parallel.DistributedDataParallel(
+                tiny(3, **settings), find_unused_parameters=False
+            )
+            for _ in range(3):  # an unused parameter makes the second pass fail
+                total(network(images())).backward()
+        finally:
+            torch.distributed.destroy_process_group()
+
+    def test_copies_and_pickles(self, tmp_path):
+        network = tiny(active_stages=1).eval()
+        torch.save(network, tmp_path / 'network.pth')
+        again = torch.load(tmp_path / 'network.pth', weights_only=False)
+        for twin in (copy.deepcopy(network), again):
+            assert torch.equal(twin(images())[0][0], network(images())[0][0])
+            twin.active_stages = 2
+            assert names_of_trained(twin) == {k for k, _ in twin.named_parameters()}
+        assert network.active_stages == 1
+
+
+class TestStoppingEarly:
+    def test_gives_the_first_stages_of_the_whole_network(self):
+        network = tiny(3).eval()
+        with torch.no_grad():
+            whole = network(images())
+            for count in (1, 2, 3):
+                network.active_stages = count
+                part = network(images())
+                assert len(part) == count
+                assert all(map(torch.equal, flat(part), flat(whole[:count])))
+
+    @pytest.mark.parametrize('at_build', [True, False])
+    def test_computes_nothing_of_the_others(self, at_build):
+        network = tiny(3, active_stages=2 if at_build else None)
+        network.active_stages = 2
+        ran = set()
+        for name, module in network.named_modules():
+            module.register_forward_hook(lambda *_, name=name: ran.add(name))
+        network(images())
+        assert not any(name.startswith('multi_stage_mspn.2') for name in ran)
+        assert 'multi_stage_mspn.0.upsample.up2.cross_conv' in ran
+        assert not any(
+            name.startswith('multi_stage_mspn.1.upsample') and part in name
+            for name in ran
+            for part in ('out_skip', 'cross_conv')
+        )
+
+    def test_trains_what_runs_and_only_that(self):
+        network = tiny(3, active_stages=2)
+        total(network(images())).backward()
+        assert names_of_trained(network) == names_with_gradient(network)
+        assert any('stage_mspn.1.' in name for name in names_of_trained(network))
+        assert not any('stage_mspn.2.' in name for name in names_of_trained(network))
+
+    def test_what_the_user_froze_stays_frozen(self):
+        network = tiny(3)
+        network.multi_stage_mspn[2].requires_grad_(False)
+        frozen_by_hand = names_of_trained(network)
+        for count in (1, 2, 3):
+            network.active_stages = count
+        assert names_of_trained(network) == frozen_by_hand
+
+    def test_the_state_dict_stays_whole(self):
+        tiny(3).load_state_dict(tiny(3, active_stages=1).state_dict(), strict=True)
+
+    @pytest.mark.parametrize('count', [0, 4, -1])
+    def test_refuses_a_number_of_stages_it_does_not_have(self, count):
+        with pytest.raises(SettingError, match=f'active_stages={count} .* num_stages=3'):
+            tiny(3, active_stages=count)
+        with pytest.raises(SettingError, match=f'active_stages={count} .* num_stages=3'):
+            tiny(3).active_stages = count
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        'settings, message',
+        [
+            ({'num_stages': 0}, 'num_stages=0 must be at least 1'),
+            ({'num_units': 0, 'num_blocks': ()}, 'num_units=0 must be at least 1'),
+            ({'num_units': 3}, r'num_blocks=\[1, 2\] .* num_units=3'),
+            ({'num_blocks': (1, 0)}, r'num_blocks=\[1, 0\]'),
+            ({'unit_channels': 0}, 'unit_channels=0'),
+            ({'stem_channels': -4}, 'stem_channels=-4'),
+            ({'frozen_stages': 3}, 'frozen_stages=3 .* num_stages=2'),
+            ({'frozen_stages': -2}, 'frozen_stages=-2'),
+            ({'norm_cfg': {'type': 'NoNorm'}}, "norm_cfg={'type': 'NoNorm'}.*fit"),
+            ({'norm_cfg': {'type': 'GN', 'num_groups': 3}}, 'norm_cfg=.* 4 channels'),
+            ({'norm_cfg': {'type': 'GN'}}, 'norm_cfg=.*GN'),
+            ({'norm_cfg': None}, 'norm_cfg=None'),
+            ({'act_cfg': {'type': 'NoAct'}}, "act_cfg={'type': 'NoAct'}"),
+            ({'act_cfg': None}, 'act_cfg=None'),
+        ],
+    )
+    def test_settings_that_do_not_fit_are_named(self, settings, message):
+        with pytest.raises(SettingError, match=message):
+            MSPNBackbone(**{'num_stages': 2, **TINY, **settings})
+
+    @pytest.mark.parametrize('shape', [(2, 3, 32, 31), (2, 3, 16, 64), (2, 1, 64, 64), (3, 64, 64)])
+    def test_images_that_do_not_fit_are_described(self, shape):
+        network = tiny(1, num_units=4, num_blocks=(1, 1, 1, 1))
+        with pytest.raises(SettingError, match=rf'shape \({", ".join(map(str, shape))}\).*32'):
+            network(torch.zeros(shape))
+
+    def test_the_smallest_and_odd_sizes_work(self):
+        network = tiny(2, num_units=4, num_blocks=(1, 1, 1, 1)).eval()
+        assert network(images(1, 32, 32))[0][0].shape[2:] == (1, 1)
+        assert network(images(1, 50, 37))[1][-1].shape[2:] == (13, 10)
+
+
+@pytest.fixture
+def resnet_file(tmp_path):
+    """A ResNet in torchvision's layout with the blocks of ``SMALL``."""
+
+    def save(depth=50, num_blocks=(1, 2), stem_channels=64):
+        # MMPose's ResNet has torchvision's names.
+        torch.manual_seed(7)
+        resnet = ResNet(depth, stem_channels=stem_channels, base_channels=stem_channels)
+        weights = {
+            key: torch.randn_like(value) if value.is_floating_point() else value
+            for key, value in resnet.state_dict().items()
+            if not key.startswith('layer')
+            or (
+                int(key[5]) <= len(num_blocks)
+                and int(key.split('.')[1]) < num_blocks[int(key[5]) - 1]
+            )
+        }
+        weights['fc.weight'] = torch.zeros(1000, 256)
+        path = tmp_path / f'resnet{depth}.pth'
+        torch.save(weights, path)
+        return str(path), weights
+
+    return save
+
+
+class TestPretrained:
+    SMALL = {'num_units': 2, 'num_blocks': (1, 2), 'unit_channels': 8}
+
+    def build(self, checkpoint, num_stages=2, stages=None, **settings):
+        init_cfg = {'type': 'Pretrained', 'checkpoint': checkpoint}
+        if stages:
+            init_cfg['stages'] = stages
+        network = MSPNBackbone(
+            num_stages=num_stages, init_cfg=init_cfg, **{**self.SMALL, **settings}
+        )
+        network.init_weights()
+        return network
+
+    @pytest.mark.parametrize('stages, filled', [(None, {0, 1}), ('all', {0, 1}), ('first', {0})])
+    def test_a_resnet_fills_the_stem_and_the_stages_asked_for(self, resnet_file, stages, filled):
+        path, weights = resnet_file()
+        network = self.build(path, stages=stages)
+        assert torch.equal(network.top.top[0].conv.weight, weights['conv1.weight'])
+        assert torch.equal(network.top.top[0].bn.running_var, weights['bn1.running_var'])
+        for s in range(2):
+            down = network.multi_stage_mspn[s].downsample
+            same = torch.equal(down['layer2'][1].conv2.weight, weights['layer2.1.conv2.weight'])
+            assert same is (s in filled)
+            shortcut = down['layer1'][0].downsample
+            same = torch.equal(shortcut.conv.weight, weights['layer1.0.downsample.0.weight'])
+            assert same is (s in filled)
+            same = torch.equal(shortcut.bn.bias, weights['layer1.0.downsample.1.bias'])
+            assert same is (s in filled)
+
+    def test_the_same_weights_are_taken_as_by_mmpose(self, resnet_file):
+        path, _ = resnet_file()
+        theirs = MSPN(
+            num_stages=2,
+            init_cfg={'type': 'Pretrained', 'checkpoint': path},
+            **self.SMALL,
+        )
+        theirs.init_weights()
+        ours = self.build(path).state_dict()
+        for key, value in theirs.state_dict().items():
+            if 'downsample.layer' in key or key.startswith('top.'):
+                assert torch.equal(ours[key], value), key
+
+    @pytest.mark.slow
+    @pytest.mark.parametrize(
+        'depth, num_blocks', [(50, (3, 4, 6, 3)), (101, (3, 4, 23, 3)), (152, (3, 8, 36, 3))]
+    )
+    def test_whole_resnets_fit(self, resnet_file, depth, num_blocks):
+        path, weights = resnet_file(depth, num_blocks)
+        network = self.build(path, num_stages=1, num_units=4, num_blocks=num_blocks)
+        own = network.multi_stage_mspn[0].downsample.state_dict()
+        assert sum(key.startswith('layer') for key in weights) == len(own)
+        assert torch.equal(own['layer3.5.conv1.weight'], weights['layer3.5.conv1.weight'])
+
+    def test_layers_without_a_unit_are_left_out(self, resnet_file):
+        path, weights = resnet_file(num_blocks=(1, 2, 1))
+        network = self.build(path)
+        assert torch.equal(
+            network.multi_stage_mspn[1].downsample['layer2'][1].conv3.weight,
+            weights['layer2.1.conv3.weight'],
+        )
+
+    @pytest.mark.parametrize(
+        'wrap',
+        [
+            lambda w: w,
+            lambda w: {'state_dict': {f'backbone.{k}': v for k, v in w.items()}, 'meta': {}},
+            lambda w: {'state_dict': {f'module.backbone.{k}': v for k, v in w.items()}},
+        ],
+    )
+    def test_the_networks_own_checkpoints_load_too(self, wrap, tmp_path):
+        source = MSPNBackbone(num_stages=2, **self.SMALL)
+        torch.save(wrap(source.state_dict()), tmp_path / 'own.pth')
+        network = self.build(str(tmp_path / 'own.pth'))
+        for key, value in network.state_dict().items():
+            assert torch.equal(value, source.state_dict()[key])
+
+    @pytest.mark.parametrize(
+        'file, settings, message',
+        [
+            ({'num_blocks': (2, 2)}, {}, r'resnet50.pth: .*\[2, 2\] .*num_blocks=\[1, 2\]'),
+            ({'depth': 18}, {}, 'two convolutions'),
+            ({}, {'stem_channels': 32}, r'stem_channels.*top.top.0.conv.weight \[64, 3, 7, 7\]'),
+            ({}, {'double_channels': False}, 'double_channels'),
+            ({}, {'norm_cfg': {'type': 'GN', 'num_groups': 2}}, 'norm_cfg'),
+            ({}, {'stages': 'second'}, "stages='second'.*'all' or 'first'"),
+        ],
+    )
+    def test_a_file_that_does_not_fit_is_refused(self, resnet_file, file, settings, message):
+        path, _ = resnet_file(**file)
+        with pytest.raises(SettingError, match=message):
+            self.build(path, **settings)
+
+    def test_another_models_file_is_refused(self, tmp_path):
+        torch.save({'features.0.weight': torch.zeros(3)}, tmp_path / 'vgg.pth')
+        with pytest.raises(SettingError, match=r'vgg\.pth.*neither.*features\.0\.weight'):
+            self.build(str(tmp_path / 'vgg.pth'))
+
+    def test_a_missing_file_is_an_error(self, tmp_path):
+        with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+            self.build(str(tmp_path / 'nowhere.pth'))
+
+
+class TestLoading:
+    def estimator(self, num_stages, **settings):
+        return nn.ModuleDict({'backbone': tiny(num_stages, **settings)})
+
+    @pytest.mark.parametrize(
+        'load',
+        [
+            lambda model, weights: model.load_state_dict(weights, strict=False),
+            lambda model, weights: load_state_dict(model, weights, strict=False),
+        ],
+        ids=['torch', 'mmengine'],
+    )
+    @pytest.mark.parametrize(
+        'theirs, ours, message',
+        [
+            (
+                {'num_stages': 4},
+                {'num_stages': 2},
+                'num_stages=4 .*num_stages=2; set num_stages=4 .*active_stages=2',
+            ),
+            ({'num_stages': 1}, {'num_stages': 3}, 'num_stages=1 .*num_stages=3; set num_stages=1'),
+            ({'num_blocks': (1, 1)}, {}, r'num_blocks=\[1, 1\] .*num_blocks=\[1, 2\]'),
+            (
+                {'num_units': 3, 'num_blocks': (1, 2, 1)},
+                {},
+                r'num_blocks=\[1, 2, 1\], with num_units=3',
+            ),
+            ({'aggregation': False}, {}, 'set aggregation=False'),
+            ({'unit_channels': 16}, {}, 'unit_channels.*instead of'),
+            ({'norm_cfg': {'type': 'GN', 'num_groups': 2}}, {}, 'norm_cfg'),
+        ],
+    )
+    def test_weights_of_other_settings_are_refused_with_the_setting(
+        self, load, theirs, ours, message
+    ):
+        weights = self.estimator(**{'num_stages': 2, **theirs}).state_dict()
+        model = self.estimator(**{'num_stages': 2, **ours})
+        before = {k: v.clone() for k, v in model.state_dict().items()}
+        with pytest.raises(SettingError, match=message):
+            load(model, weights)
+        assert all(torch.equal(v, before[k]) for k, v in model.state_dict().items())
+
+    def test_weights_of_fewer_modules_still_load_leniently(self):
+        model = tiny()
+        model.load_state_dict({'top.top.0.conv.weight': torch.ones(4, 3, 7, 7)}, strict=False)
+        assert (model.top.top[0].conv.weight == 1).all()
+
+    def test_every_norm_starts_at_one_and_convolutions_differ(self):
+        network = tiny()
+        network.init_weights()
+        for module in network.modules():
+            if isinstance(module, _BatchNorm):
+                assert (module.weight == 1).all() and (module.bias == 0).all()
+            elif isinstance(module, nn.Conv2d):
+                assert module.weight.std() > 0
