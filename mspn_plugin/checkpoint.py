@@ -1,7 +1,7 @@
 """The command that turns other checkpoints into files that ``load_from`` takes.
 
-``python -m mspn_plugin.checkpoint megvii IN OUT`` converts one of the authors' release.
-MMPose's checkpoints need no conversion.
+``python -m mspn_plugin.checkpoint megvii IN OUT`` converts one of the authors' release. MMPose's
+checkpoints need no conversion.
 """
 
 import argparse
@@ -65,7 +65,7 @@ def _read(path: Path) -> Any:
             'it is no checkpoint of tensors and plain values alone, so that loading it could run '
             f'code, and it is refused ({" ".join(str(error).split())[:200]})'
         ) from error
-    except (RuntimeError, EOFError, ValueError) as error:
+    except (EOFError, OSError, RuntimeError, ValueError) as error:
         raise SettingError(
             f'it cannot be read as a checkpoint; is it complete? ({error})'
         ) from error
@@ -77,7 +77,11 @@ def main(arguments: Optional[List[str]] = None) -> None:
     Args:
         arguments (list[str], optional): The command line, without the program's name.
     """
-    parser = argparse.ArgumentParser(prog='python -m mspn_plugin.checkpoint', description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog='python -m mspn_plugin.checkpoint',
+        description='Turn a checkpoint of another code into one that load_from takes. '
+        "MMPose's own need no conversion.",
+    )
     origins = parser.add_subparsers(dest='origin', required=True)
     megvii = origins.add_parser(
         'megvii', help="a checkpoint of the authors' release (megvii-detection/MSPN)"
