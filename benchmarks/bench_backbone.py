@@ -1,0 +1,146 @@
+"""The network beside MMPose's: forward, training step, and memory with recomputation.
+
+Run ``python benchmarks/bench_backbone.py [--quick]``. Both networks have the same weights and get
+the same images. Times are medians of interleaved runs.
+
+Memory is what PyTorch's allocator reports: the highest sum of all that a training step (forward
+and backward) allocates and has not freed yet, beyond the weights and their gradients, which are
+there before. It counts activations, gradients of activations and temporaries alike.
+"""
+
+import argparse
+import itertools
+from typing import Any, Dict, List
+
+import torch
+from torch import Tensor, nn
+
+from mspn_plugin import MSPNBackbone
+from mspn_plugin.timing import interleaved
+
+# After the plugin, which lets mmpose import.
+import mmpose  # isort: skip
+from mmpose.models import MSPN  # isort: skip
+
+MIB = 2**20
+
+
+def pair(num_stages: int, **settings: Any) -> Dict[str, nn.Module]:
+    """Build our network and MMPose's with the same weights."""
+    ours = MSPNBackbone(num_stages=num_stages, **settings)
+    theirs = MSPN(num_stages=num_stages, num_blocks=[3, 4, 6, 3])
+    theirs.load_state_dict(ours.state_dict())
+    return {'ours': ours, 'mmpose': theirs}
+
+
+def train_step(network: nn.Module, images: Tensor) -> None:
+    """Run forward and backward, with the mean square of all features for a loss."""
+    features = [f for stage in network(images) for f in stage]
+    torch.stack([f.square().mean() for f in features]).sum().backward()
+
+
+def peak_memory(network: nn.Module, images: Tensor) -> int:
+    """Measure a training step's highest memory in bytes, beyond weights and gradients."""
+    for p in network.parameters():
+        p.grad = torch.zeros_like(p)
+    with torch.profiler.profile(profile_memory=True) as profiler:
+        train_step(network, images)
+    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == '[memory]']
+    return max(itertools.accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+
+
+def row(what: str, networks: Dict[str, nn.Module], call: Any, repeats: int) -> Dict[str, Any]:
+    """Time both networks in turn."""
+    times = interleaved(
+        {name: lambda n=n: call(n) for name, n in networks.items()}, repeats=repeats, warmup=1
+    )
+    ours, theirs = times['ours'].median * 1e3, times['mmpose'].median * 1e3
+    return {
+        'topic': 'backbone',
+        'what': what,
+        'ours_ms': ours,
+        'mmpose_ms': theirs,
+        'ratio': theirs / ours,
+        'note': '',
+    }
+
+
+def memory(height: int, width: int, batch: int = 2) -> str:
+    """Compare a 4-stage training step's peak memory with and without recomputation, in words."""
+    images = torch.randn(batch, 3, height, width)
+    peaks = {
+        with_cp: peak_memory(MSPNBackbone(num_stages=4, with_cp=with_cp), images) / MIB
+        for with_cp in (False, True)
+    }
+    return (
+        f'peak memory {peaks[True]:.0f} MiB, without with_cp {peaks[False]:.0f} MiB: '
+        f'{1 - peaks[True] / peaks[False]:.0%} less'
+    )
+
+
+def run(quick: bool) -> List[Dict[str, Any]]:
+    """Measure everything.
+
+    Args:
+        quick (bool): Whether to take smaller images, fewer repeats and 1 stage for training steps.
+
+    Returns:
+        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` (how many
+        times faster ours is) and ``note``.
+    """
+    torch.manual_seed(0)
+    height, width = (128, 96) if quick else (256, 192)
+    repeats = 3 if quick else 9
+    image = torch.randn(1, 3, height, width)
+    batch = torch.randn(2, 3, height, width)
+    size = f'{width}x{height}'
+
+    @torch.inference_mode()
+    def forward(network: nn.Module) -> None:
+        network.eval()
+        network(image)
+
+    def step(network: nn.Module) -> None:
+        network.train()
+        train_step(network, batch)
+
+    trained = 1 if quick else 4
+    networks = pair(trained)
+    rows = [row(f'training step, stages: {trained}, images: 2 of {size}', networks, step, repeats)]
+    networks = pair(trained, with_cp=True)
+    rows.append(
+        row(f'the same with_cp, stages: {trained}, images: 2 of {size}', networks, step, repeats)
+    )
+    rows[-1]['note'] = f'stages: 4, images: 2 of {size}: {memory(height, width)}'
+
+    networks = pair(1)
+    rows.append(row(f'forward, stages: 1, image: {size}', networks, forward, repeats))
+    networks = pair(4)
+    rows.append(row(f'forward, stages: 4, image: {size}', networks, forward, repeats))
+    networks['ours'].active_stages = 2  # type: ignore[assignment]
+    rows.append(row(f'forward, the first 2 of 4, image: {size}', networks, forward, repeats))
+    rows[-1]['note'] = 'MMPose has no way to stop early and runs all 4'
+    return rows
+
+
+def main() -> None:
+    """Print the rows as a table, or the memory alone."""
+    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='smaller images, fewer repeats')
+    parser.add_argument('--memory', action='store_true', help='measure memory only')
+    options = parser.parse_args()
+    if options.memory:
+        print(memory(256, 192))
+        return
+    print(
+        f'torch {torch.__version__}, {torch.get_num_threads()} threads, mmpose {mmpose.__version__}'
+    )
+    for r in run(options.quick):
+        print(
+            f'{r["what"]:48} ours {r["ours_ms"]:8.1f} ms   MMPose {r["mmpose_ms"]:8.1f} ms   '
+            f'x{r["ratio"]:.2f}   {r["note"]}'
+        )
+
+
+if __name__ == '__main__':
+    main()
