@@ -3,7 +3,7 @@
 import statistics
 import time
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping
+from typing import Callable, Dict, List, Mapping, Sequence
 
 import torch
 
@@ -42,21 +42,50 @@ def interleaved(
     samples: Dict[str, List[float]] = {name: [] for name in contenders}
     for round_index in range(warmup + repeats):
         for name, call in contenders.items():
-            _wait_for_device()
-            start = time.perf_counter()
-            call()
-            _wait_for_device()
+            seconds = clock(call)
             if round_index >= warmup:
-                samples[name].append(time.perf_counter() - start)
-    return {name: _summary(values) for name, values in samples.items()}
+                samples[name].append(seconds)
+    return {name: summarise(values) for name, values in samples.items()}
 
 
-def _wait_for_device() -> None:
+def clock(call: Callable[[], object], device: str = '') -> float:
+    """Seconds of one call.
+
+    Args:
+        call (Callable): A callable without arguments.
+        device (str): A CUDA device, whose own clock is read then: an event before the call, one
+            after it, and a wait for both. Otherwise it is the processor's clock, with what is
+            queued on a GPU waited for on both sides.
+
+    Returns:
+        float: The time in seconds.
+    """
+    if device.startswith('cuda'):
+        with torch.cuda.device(device):
+            start = torch.cuda.Event(enable_timing=True)
+            end = torch.cuda.Event(enable_timing=True)
+            torch.cuda.synchronize()
+            start.record()
+            call()
+            end.record()
+            torch.cuda.synchronize()
+        return start.elapsed_time(end) / 1000
+    wait_for_device()
+    begin = time.perf_counter()
+    call()
+    wait_for_device()
+    return time.perf_counter() - begin
+
+
+def wait_for_device() -> None:
+    """Wait for what is queued on a GPU, where there is one."""
     if torch.cuda.is_available():
         torch.cuda.synchronize()
 
 
-def _summary(samples: List[float]) -> Timing:
+def summarise(samples: Sequence[float]) -> Timing:
+    """The median and the middle half of measured seconds."""
+    samples = list(samples)
     if len(samples) < 2:
         return Timing(samples[0], samples[0], samples[0], samples)
     low, median, high = statistics.quantiles(samples, n=4, method='inclusive')
