@@ -1,0 +1,654 @@
+"""The head against the authors' figures and MMPose's ``MSPNHead``, and its settings one by one."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from mmengine.model import BaseModel, ExponentialMovingAverage
+from mmengine.optim import OptimWrapper
+from mmengine.runner.checkpoint import load_state_dict
+from mmengine.structures import InstanceData, PixelData
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from mspn_plugin import MultiStageHeatmapHead, SettingError
+
+from mmpose.codecs import MegviiHeatmap  # isort: skip
+from mmpose.evaluation.functional import pose_pck_accuracy  # isort: skip
+from mmpose.models.heads import MSPNHead  # isort: skip
+from mmpose.registry import KEYPOINT_CODECS  # isort: skip
+from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
+
+from mspn_plugin.head import pck_accuracy  # isort: skip
+
+CHANNELS = 8
+KERNELS = (15, 11, 9, 7, 5)
+CODEC = dict(type='CoarseToFineHeatmap', input_size=(48, 64), heatmap_size=(12, 16))
+COARSEST_FIRST = ((2, 2), (4, 3), (8, 6), (16, 12))
+
+
+def build(num_stages=2, decoder=CODEC, **settings):
+    torch.manual_seed(0)
+    settings.setdefault('unit_channels', CHANNELS)
+    return MultiStageHeatmapHead(num_stages, decoder, **settings)
+
+
+def features(stages=2, persons=3, seed=0, channels=CHANNELS, scale=30.0):
+    generator = torch.Generator().manual_seed(seed)
+    return [
+        [torch.randn(persons, channels, h, w, generator=generator) * scale
+         for h, w in COARSEST_FIRST]
+        for _ in range(stages)
+    ]
+
+
+def persons(joints=17, count=3, seed=0):
+    """Joints in pixels of a 48x64 input, some outside, and COCO's v."""
+    rng = np.random.default_rng(seed)
+    keypoints = rng.uniform(-4, 52, (count, 1, joints, 2)).astype(np.float32)
+    v = rng.integers(0, 3, (count, 1, joints))
+    v[:, :, 0] = 2
+    return list(zip(keypoints, v, strict=True))
+
+
+def samples_of(people, **codec):
+    """What the loader makes of these persons with our codec."""
+    codec = KEYPOINT_CODECS.build({**CODEC, **codec})
+    samples = []
+    for keypoints, v in people:
+        labels = codec.encode(
+            keypoints, (v > 0).astype(np.float32), (v > 1).astype(np.float32))
+        sample = PoseDataSample(metainfo=dict(flip_indices=_flip_indices(keypoints.shape[1])))
+        if 'heatmaps' in labels:
+            sample.gt_fields = MultilevelPixelData(heatmaps=labels.pop('heatmaps')).to_tensor()
+        sample.gt_instance_labels = InstanceData(**labels).to_tensor()
+        samples.append(sample)
+    return samples
+
+
+def _flip_indices(joints):
+    """Joints 0 and 1, 2 and 3 and so on are each other's mirror images; an odd one is its own."""
+    return [min(i ^ 1, joints - 1) for i in range(joints)]
+
+
+def mmpose_samples_of(people):
+    """What the loader makes of these persons with MMPose's five codecs."""
+    codecs = [MegviiHeatmap((48, 64), (12, 16), kernel) for kernel in KERNELS]
+    samples = []
+    for keypoints, v in people:
+        levels = [c.encode(keypoints, (v > 0).astype(np.float32)) for c in codecs]
+        joints = keypoints.shape[1]
+        sample = PoseDataSample(metainfo=dict(flip_indices=_flip_indices(joints)))
+        sample.gt_fields = MultilevelPixelData(
+            heatmaps=[level['heatmaps'] for level in levels]).to_tensor()
+        weights = np.stack([level['keypoint_weights'] for level in levels])
+        sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to_tensor()
+        samples.append(sample)
+    return samples
+
+
+def mmpose_head(num_stages, joints, **settings):
+    topk = min(8, joints)
+    losses = [dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)] * 3
+    losses.append(dict(type='KeypointOHKMMSELoss', use_target_weight=True, topk=topk))
+    return MSPNHead(
+        num_stages,
+        4,
+        (16, 12),
+        CHANNELS,
+        joints,
+        level_indices=[0, 1, 2, 3] * (num_stages - 1) + [1, 2, 3, 4],
+        loss=losses * num_stages,
+        decoder=dict(
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5),
+        **settings,
+    )
+
+
+def pair(num_stages, joints, **settings):
+    """Our head and MMPose's with the same weights and running statistics."""
+    decoder = dict(CODEC, decoding='mmpose')
+    ours = build(num_stages, decoder, out_channels=joints, **settings)
+    theirs = mmpose_head(num_stages, joints)
+    for module in ours.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            nn.init.uniform_(module.weight, 5, 30)
+            nn.init.uniform_(module.running_var, 50, 500)
+    theirs.load_state_dict(ours.state_dict(), strict=True)
+    return ours, theirs
+
+
+class TestAgainstTheAuthors:
+    """The release's own losses and their gradient (``tests/golden/megvii_loss.npz``)."""
+
+    @staticmethod
+    def head(ohkm, ctf):
+        """A head whose heatmaps are the features themselves."""
+        settings = {} if ohkm else dict(final_loss=dict(type='JointMSELoss'))
+        head = build(
+            unit_channels=17,
+            # Without its OHKM the release treats the last unit like the others, and its
+            # coarse-to-fine switch turns off only what sets the last stage apart.
+            empty_occluded=True if ohkm else 'all',
+            coarse_to_fine=True if ctf else [[0, 1, 2, 3], [0, 1, 2, 3]],
+            **settings,
+        )
+        head.predict_layers = nn.ModuleList(nn.Identity() for _ in range(8))
+        return head
+
+    @staticmethod
+    def samples(figures):
+        samples = []
+        for labels, v in zip(figures['labels'], figures['valids'][..., 0], strict=True):
+            v = torch.from_numpy(v)
+            sample = PoseDataSample()
+            sample.gt_fields = MultilevelPixelData(heatmaps=list(torch.from_numpy(labels)))
+            sample.gt_instance_labels = InstanceData(
+                keypoint_weights=(v > 0).float().expand(5, 1, 17),
+                keypoints_visible_weights=(v > 1).float().expand(5, 1, 17),
+            )
+            samples.append(sample)
+        return samples
+
+    @pytest.mark.parametrize('ctf', [0, 1])
+    @pytest.mark.parametrize('ohkm', [0, 1])
+    def test_loss(self, golden, ohkm, ctf):
+        figures = np.load(golden / 'megvii_loss.npz')
+        outputs = torch.from_numpy(figures['outputs'])
+        losses = self.head(ohkm, ctf).loss([list(s) for s in outputs], self.samples(figures))
+        expected = float(figures[f'loss_ohkm{ohkm}_ctf{ctf}'])
+        assert losses['loss_kpt'].item() == pytest.approx(expected, rel=1e-6)
+
+    def test_gradient(self, golden):
+        figures = np.load(golden / 'megvii_loss.npz')
+        outputs = torch.from_numpy(figures['outputs']).requires_grad_()
+        losses = self.head(1, 1).loss([list(s) for s in outputs], self.samples(figures))
+        losses['loss_kpt'].backward()
+        expected = torch.from_numpy(figures['grad_ohkm1_ctf1'])
+        scale = expected.abs().max()
+        torch.testing.assert_close(outputs.grad / scale, expected / scale, rtol=0, atol=1e-6)
+
+
+class TestAgainstMMPose:
+    """Everything that MMPose's ``MSPNHead`` gives, from the same weights and targets."""
+
+    @pytest.mark.parametrize('num_stages', [1, 2, 4])
+    def test_state_dicts_load_both_ways(self, num_stages):
+        ours, theirs = build(num_stages), mmpose_head(num_stages, 17)
+        ours.load_state_dict(theirs.state_dict(), strict=True)
+        theirs.load_state_dict(ours.state_dict(), strict=True)
+
+    @pytest.mark.parametrize(
+        ('joints', 'num_stages'), [(1, 2), (4, 2), (17, 1), (17, 2), (17, 4), (133, 2)])
+    def test_heatmaps_losses_gradients_and_accuracy(self, joints, num_stages):
+        ours, theirs = pair(num_stages, joints)
+        feats, samples = features(num_stages), mmpose_samples_of(persons(joints))
+        results = []
+        for head in (ours, theirs):
+            given = [[f.clone().requires_grad_() for f in stage] for stage in feats]
+            losses = head.loss(given, samples)
+            losses['loss_kpt'].backward()
+            gradients = [p.grad for p in head.parameters()]
+            gradients += [f.grad for stage in given for f in stage]
+            results.append((losses, gradients))
+        (losses, gradients), (expected, expected_gradients) = results
+        torch.testing.assert_close(
+            losses['loss_kpt'], expected['loss_kpt'], rtol=1e-6, atol=0)
+        assert losses['acc_pose'].item() == pytest.approx(expected['acc_pose'].item(), abs=1e-6)
+        for ours_, theirs_ in zip(gradients, expected_gradients, strict=True):
+            scale = theirs_.abs().max().clamp(min=1e-6)
+            torch.testing.assert_close(ours_ / scale, theirs_ / scale, rtol=0, atol=1e-5)
+        ours.eval()
+        theirs.eval()
+        for a, b in zip(ours(feats), theirs(feats), strict=True):
+            torch.testing.assert_close(a, b, rtol=0, atol=1e-5)
+
+    @pytest.mark.parametrize('shift', [False, True])
+    @pytest.mark.parametrize('flip', [False, True])
+    @pytest.mark.parametrize('joints', [1, 4, 17, 133])
+    def test_predictions(self, joints, flip, shift):
+        ours, theirs = (head.eval() for head in pair(2, joints))
+        feats, samples = features(), mmpose_samples_of(persons(joints))
+        if flip:
+            feats = [feats, features(seed=1)]
+        test_cfg = dict(flip_test=flip, shift_heatmap=shift, output_heatmaps=True)
+        with torch.no_grad():
+            preds, fields = ours.predict(feats, samples, test_cfg)
+            expected, expected_fields = theirs.predict(feats, samples, test_cfg)
+        for a, b in zip(fields, expected_fields, strict=True):
+            torch.testing.assert_close(a.heatmaps, b.heatmaps, rtol=0, atol=1e-5)
+        for a, b in zip(preds, expected, strict=True):
+            np.testing.assert_allclose(a.keypoints, b.keypoints, atol=1e-3)
+            np.testing.assert_allclose(a.keypoint_scores, b.keypoint_scores, rtol=1e-4)
+
+
+class TestSchedule:
+    """Which level each unit learns."""
+
+    def test_last_stage_is_one_level_finer(self):
+        assert build(1).schedule == [[1, 2, 3, 4]]
+        assert build(4).schedule == [[0, 1, 2, 3]] * 3 + [[1, 2, 3, 4]]
+
+    def test_last_unit_learns_the_finest_level_of_any_codec(self):
+        codec = dict(CODEC, kernel_sizes=(11, 9, 7, 5))
+        assert build(1, codec).schedule == [[0, 1, 2, 3]]
+        assert build(2, codec, num_units=3).schedule == [[0, 1, 2], [1, 2, 3]]
+
+    def test_last_active_stage_counts_as_the_last(self):
+        assert build(3, active_stages=2).schedule[:2] == [[0, 1, 2, 3], [1, 2, 3, 4]]
+
+    def test_off_all_learn_the_finest(self):
+        assert build(2, coarse_to_fine=False).schedule == [[4] * 4] * 2
+
+    def test_any_can_be_given(self):
+        schedule = [[0, 0, 1, 1], [2, 2, 4, 4]]
+        assert build(2, coarse_to_fine=schedule).schedule == schedule
+
+    def test_targets_follow_it(self):
+        """With heatmaps equal to one level's targets only the units that learn it are right."""
+        samples = samples_of(persons())
+        levels = [
+            torch.stack([s.gt_fields[level].heatmaps for s in samples]) for level in range(5)]
+        schedule = [[3, 0, 2, 1], [1, 4, 0, 2]]
+        head = build(unit_channels=17, coarse_to_fine=schedule)
+        head.predict_layers = nn.ModuleList(nn.Identity() for _ in range(8))
+        right = [[levels[level] for level in stage] for stage in schedule]
+        assert head.loss(right, samples)['loss_kpt'] == 0
+        for s in range(2):
+            for u in range(4):
+                wrong = copy.deepcopy(right)
+                wrong[s][u] = levels[(schedule[s][u] + 1) % 5]
+                losses = head.loss(wrong, samples)
+                assert losses[f'kpt_stage{s + 1}'] > 0
+                assert losses[f'kpt_stage{2 - s}'] == 0
+
+    @pytest.mark.parametrize(
+        ('num_stages', 'kernels', 'schedule', 'message'),
+        [
+            (2, (9, 7, 5), True, r'needs 5 levels, and the codec has 3'),
+            (2, (11, 9, 7, 5), True, r'needs 5 levels, and the codec has 4'),
+            (2, (9, 7, 5), [[0, 1, 2, 3]] * 2, r'levels \[0, 1, 2, 3\], and the codec has 3'),
+            (2, KERNELS, [[-1, 1, 2, 3]] * 2, r'levels \[-1, 1, 2, 3\], and the codec has 5'),
+            (2, KERNELS, [[0, 1, 2, 3]], 'for each of num_stages=2'),
+            (2, KERNELS, [[0, 1, 2]] * 2, 'each of num_units=4'),
+        ],
+    )
+    def test_refuses_one_that_does_not_fit(self, num_stages, kernels, schedule, message):
+        with pytest.raises(SettingError, match=message):
+            build(num_stages, dict(CODEC, kernel_sizes=kernels), coarse_to_fine=schedule)
+
+
+class TestLoss:
+    def test_total_is_the_sum_of_the_stages(self):
+        losses = build(3).loss(features(3), samples_of(persons()))
+        assert set(losses) == {'loss_kpt', 'kpt_stage1', 'kpt_stage2', 'kpt_stage3', 'acc_pose'}
+        stages = sum(losses[f'kpt_stage{s}'] for s in (1, 2, 3))
+        torch.testing.assert_close(losses['loss_kpt'], stages)
+        assert not losses['kpt_stage1'].requires_grad
+
+    def test_mmengine_counts_no_stage_twice(self):
+        losses = build().loss(features(), samples_of(persons()))
+        total, logged = BaseModel.parse_losses(None, losses)
+        assert total == losses['loss_kpt']
+        assert set(losses) < set(logged)
+
+    def test_default_weighs_all_units_but_the_last_by_a_quarter(self):
+        samples, feats = samples_of(persons()), features()
+        by_default = build().loss(feats, samples)['loss_kpt']
+        spelt_out = build(
+            unit_loss=[dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)] * 3,
+            final_loss=[dict(type='KeypointOHKMMSELoss', use_target_weight=True)] * 2,
+        ).loss(feats, samples)['loss_kpt']
+        torch.testing.assert_close(by_default, spelt_out, rtol=1e-6, atol=0)
+
+    def test_lists_give_one_loss_to_each_unit_and_stage(self):
+        samples, feats = samples_of(persons()), features()
+        nothing, mse = dict(type='JointMSELoss', loss_weight=0.0), dict(type='JointMSELoss')
+        losses = build(
+            unit_loss=[nothing] * 3, final_loss=[nothing, mse]).loss(feats, samples)
+        assert losses['kpt_stage1'] == 0
+        assert losses['kpt_stage2'] > 0
+
+    @pytest.mark.parametrize(
+        ('settings', 'message'),
+        [
+            (dict(unit_loss=[dict(type='JointMSELoss')] * 4), 'list of 4 losses, and needs 3'),
+            (dict(final_loss=[dict(type='JointMSELoss')]), 'list of 1 losses, and needs 2'),
+        ],
+    )
+    def test_refuses_a_list_of_the_wrong_length(self, settings, message):
+        with pytest.raises(SettingError, match=message):
+            build(2, **settings)
+
+    def test_drawing_on_the_device_gives_the_same(self):
+        people, feats = persons(), features()
+        for occluded in (False, True, 'all'):
+            loaded = build(empty_occluded=occluded).loss(feats, samples_of(people))
+            drawn = build(decoder=dict(CODEC, draw_on_device=True), empty_occluded=occluded).loss(
+                feats, samples_of(people, draw_on_device=True))
+            for name, value in loaded.items():
+                torch.testing.assert_close(drawn[name], value, rtol=1e-5, atol=0)
+
+    def test_occluded_joints_are_empty_for_all_but_the_last_unit(self):
+        """With v = 1 for all, MMPose's way teaches all units, the authors' only the last."""
+        people = [(keypoints, np.ones_like(v)) for keypoints, v in persons()]
+        samples = samples_of(people)
+        level = [torch.stack([s.gt_fields[i].heatmaps for s in samples]) for i in range(5)]
+        head = build(1, unit_channels=17, empty_occluded=True)
+        head.predict_layers = nn.ModuleList(nn.Identity() for _ in range(4))
+        empty = torch.zeros_like(level[0])
+        assert head.loss([[empty, empty, empty, level[4]]], samples)['loss_kpt'] == 0
+        assert head.loss([[level[1], empty, empty, level[4]]], samples)['loss_kpt'] > 0
+        assert head.loss([[empty] * 4], samples)['loss_kpt'] > 0
+        head.empty_occluded = 'all'
+        assert head.loss([[empty] * 4], samples)['loss_kpt'] == 0
+
+    def test_unlabelled_joints_count_as_empty_only_with_the_authors_treatment(self):
+        people = [(keypoints, np.zeros_like(v)) for keypoints, v in persons()]
+        samples, feats = samples_of(people), features()
+        assert build().loss(feats, samples)['loss_kpt'] == 0
+        assert build(empty_occluded=True).loss(feats, samples)['loss_kpt'] > 0
+
+    @pytest.mark.parametrize('joints', [1, 4, 17, 133])
+    def test_nobody_visible_gives_zero_and_finite_zero_gradients(self, joints):
+        people = [(keypoints, np.zeros_like(v)) for keypoints, v in persons(joints)]
+        head = build(out_channels=joints)
+        losses = head.loss(features(), samples_of(people))
+        assert losses['loss_kpt'] == 0
+        assert losses['acc_pose'] == 0
+        losses['loss_kpt'].backward()
+        for parameter in head.parameters():
+            assert torch.equal(parameter.grad, torch.zeros_like(parameter))
+
+    def test_a_prediction_that_is_no_number_is_not_hidden(self):
+        feats = features()
+        feats[0][2][1, 3, 4, 4] = float('nan')
+        assert torch.isnan(build().eval().loss(feats, samples_of(persons()))['loss_kpt'])
+
+    @pytest.mark.parametrize('dtype', [torch.bfloat16, torch.float16])
+    def test_half_precision_gives_a_float32_loss(self, dtype):
+        """Errors above 256 have squares above float16's 65504."""
+        head = build().to(dtype)
+        feats = [[f.to(dtype) for f in stage] for stage in features()]
+        for layer in head.predict_layers:
+            layer.conv_layers[1].bn.bias.data.fill_(-200)
+        losses = head.loss(feats, samples_of(persons()))
+        assert losses['loss_kpt'].dtype == torch.float32
+        assert 65504 < losses['loss_kpt'] < float('inf')
+        losses['loss_kpt'].backward()
+        assert all(torch.isfinite(p.grad).all() for p in head.parameters())
+
+    def test_autocast_gives_nearly_the_same(self):
+        head, feats, samples = build(), features(), samples_of(persons())
+        expected = head.loss(feats, samples)['loss_kpt']
+        with torch.autocast('cpu', dtype=torch.bfloat16):
+            loss = head.loss(feats, samples)['loss_kpt']
+        assert loss.dtype == torch.float32
+        torch.testing.assert_close(loss, expected, rtol=0.02, atol=0)
+
+    @pytest.mark.parametrize('on_device', [False, True])
+    @pytest.mark.parametrize('empty_occluded', [False, True])
+    def test_nothing_waits_for_the_device(self, on_device, empty_occluded):
+        """On the meta device there are no values, so that whatever looks at one raises."""
+        codec = dict(CODEC, draw_on_device=on_device)
+        head = build(decoder=codec, empty_occluded=empty_occluded).to('meta')
+        samples = [s.to('meta') for s in samples_of(persons(), draw_on_device=on_device)]
+        losses = head.loss([[f.to('meta') for f in s] for s in features()], samples)
+        assert all(value.is_meta and value.dim() == 0 for value in losses.values())
+        losses['loss_kpt'].backward()
+
+    def test_single_level_targets_of_mmpose_serve_without_coarse_to_fine(self):
+        decoder = dict(
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5)
+        samples = mmpose_samples_of(persons())
+        for sample in samples:
+            finest = sample.gt_fields[4].heatmaps
+            weights = sample.gt_instance_labels.keypoint_weights[4]
+            del sample.gt_fields
+            sample.gt_fields = PixelData(heatmaps=finest)
+            sample.gt_instance_labels = InstanceData(keypoint_weights=weights)
+        feats = features()
+        loss = build(decoder=decoder, coarse_to_fine=False).loss(feats, samples)['loss_kpt']
+        expected = build(coarse_to_fine=False).loss(feats, mmpose_samples_of(persons()))
+        torch.testing.assert_close(loss, expected['loss_kpt'])
+
+
+class TestAccuracy:
+    @pytest.mark.parametrize('joints', [1, 4, 17, 133])
+    def test_equals_mmposes(self, joints):
+        rng = np.random.default_rng(joints)
+        target = rng.random((5, joints, 20, 15)).astype(np.float32)
+        output = target + rng.random(target.shape).astype(np.float32) * 0.1
+        output[0] = -1  # nothing found
+        visible = rng.random((5, joints)) > 0.5
+        visible[:, -1] = False  # nobody has this joint
+        visible[0, 0] = True
+        _, expected, _ = pose_pck_accuracy(output, target, visible.copy())
+        accuracy = pck_accuracy(*map(torch.from_numpy, (output, target, visible)))
+        assert accuracy.item() == pytest.approx(expected, abs=1e-6)
+
+    def test_is_1_for_the_targets_and_0_for_nobody(self):
+        target = torch.rand(3, 17, 16, 12)
+        visible = torch.ones(3, 17, dtype=torch.bool)
+        assert pck_accuracy(target, target, visible) == 1
+        assert pck_accuracy(target, target, ~visible) == 0
+
+
+class TestPredict:
+    def test_runs_only_the_last_unit_of_the_last_stage_given(self):
+        head, samples = build(4).eval(), samples_of(persons())
+        ran = []
+        for index, layer in enumerate(head.predict_layers):
+            layer.register_forward_hook(lambda *_, index=index: ran.append(index))
+        head.predict(features(4), samples)
+        assert ran == [15]
+        ran.clear()
+        head.predict(features(2), samples)
+        assert ran == [7]
+        ran.clear()
+        head.predict([features(3), features(3)], samples, dict(flip_test=True))
+        assert ran == [11, 11]
+
+    def test_puts_joints_in_pixels_of_the_input(self):
+        head = build(1, unit_channels=17).eval()
+        head.predict_layers = nn.ModuleList(nn.Identity() for _ in range(4))
+        people = [(np.full((1, 17, 2), 30.0, np.float32), np.full((1, 17), 2))]
+        samples = samples_of(people)
+        heatmaps = samples[0].gt_fields[4].heatmaps[None]
+        (pred,) = head.predict([[heatmaps] * 4], samples)
+        assert pred.keypoints.shape == (1, 17, 2)
+        np.testing.assert_allclose(pred.keypoints, 30, atol=2)
+        np.testing.assert_allclose(pred.keypoint_scores, 1.5, atol=1e-5)
+
+    def test_gives_every_stages_heatmaps_on_request(self):
+        head, samples, feats = build(3).eval(), samples_of(persons()), features(3)
+        with torch.no_grad():
+            _, fields = head.predict(
+                feats, samples, dict(output_heatmaps=True, output_stage_heatmaps=True))
+            every = head(feats)
+        for person, field in enumerate(fields):
+            for stage in range(3):
+                heatmaps = getattr(field, f'heatmaps_stage{stage + 1}')
+                assert torch.equal(heatmaps, every[4 * stage + 3][person])
+            assert torch.equal(field.heatmaps, field.heatmaps_stage3)
+
+    def test_gives_no_heatmaps_unasked(self):
+        preds = build().eval().predict(features(), samples_of(persons()))
+        assert [type(p) for p in preds] == [InstanceData] * 3
+
+    def test_half_precision_is_decoded(self):
+        head = build().to(torch.bfloat16).eval()
+        feats = [[f.bfloat16() for f in stage] for stage in features()]
+        (first, *_) = head.predict(feats, samples_of(persons()))
+        assert np.isfinite(first.keypoints).all()
+
+    def test_flip_test_without_a_second_pass_is_refused(self):
+        for stages in (1, 2):
+            with pytest.raises(SettingError, match='features of two passes'):
+                build().predict(features(stages), samples_of(persons()), dict(flip_test=True))
+
+
+class TestTraining:
+    @pytest.mark.parametrize(
+        ('settings', 'trained'),
+        [
+            ({}, {0, 1, 2}),
+            (dict(frozen_stages=-1), {0, 1, 2}),
+            (dict(frozen_stages=1), {1, 2}),
+            (dict(active_stages=2), {0, 1}),
+            (dict(frozen_stages=1, active_stages=2), {1}),
+        ],
+    )
+    def test_frozen_and_early_stopped_stages_have_no_loss(self, settings, trained):
+        head = build(3, **settings)
+        before = copy.deepcopy(head.state_dict())
+        losses = head.loss(features(settings.get('active_stages', 3)), samples_of(persons()))
+        assert {int(k[-1]) - 1 for k in losses if k.startswith('kpt_stage')} == trained
+        losses['loss_kpt'].backward()
+        head.train()(features(3))  # must leave the running statistics of the others alone
+        for s in range(3):
+            layers = head.predict_layers[4 * s:4 * s + 4]
+            for parameter in layers.parameters():
+                assert parameter.requires_grad == (s in trained)
+                assert (parameter.grad is not None) == (s in trained)
+            mean = f'predict_layers.{4 * s}.conv_layers.0.bn.running_mean'
+            assert torch.equal(head.state_dict()[mean], before[mean]) == (s not in trained)
+
+    @pytest.mark.parametrize('settings', [{}, dict(frozen_stages=1), dict(active_stages=1)])
+    def test_ddp_finds_no_unused_parameter(self, settings, tmp_path):
+        class Model(nn.Module):
+            def __init__(self):
+                super().__init__()
+                self.head = build(2, **settings)
+
+            def forward(self, feats, samples):
+                return self.head.loss(feats, samples)['loss_kpt']
+
+        torch.distributed.init_process_group(
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+        try:
+            model = DistributedDataParallel(Model(), find_unused_parameters=False)
+            feats = features(settings.get('active_stages', 2))
+            for _ in range(2):  # an unused parameter shows in the second step
+                model(feats, samples_of(persons())).backward()
+        finally:
+            torch.distributed.destroy_process_group()
+
+    def test_gradient_accumulation_and_ema(self):
+        head, samples = build(), samples_of(persons())
+        averaged = ExponentialMovingAverage(head, momentum=0.5)
+        start = averaged.module.loss(features(), samples)['loss_kpt']
+        wrapper = OptimWrapper(
+            torch.optim.SGD(head.parameters(), lr=1e-3), accumulative_counts=2)
+        wrapper.initialize_count_status(head, 0, 4)
+        losses = []
+        for _ in range(4):
+            with wrapper.optim_context(head):
+                losses.append(head.loss(features(), samples)['loss_kpt'])
+            wrapper.update_params(losses[-1])
+            averaged.update_parameters(head)
+        assert losses[0] == losses[1] == start
+        assert losses[2] == losses[3] < start
+        assert averaged.module.loss(features(), samples)['loss_kpt'] < start
+
+    def test_compiles(self):
+        head, feats = build().eval(), features()
+        compiled = torch.compile(head, backend='eager', fullgraph=True)
+        for a, b in zip(compiled(feats), head(feats), strict=True):
+            torch.testing.assert_close(a, b)
+
+    def test_train_and_eval_return_the_head(self):
+        head = build()
+        assert head.eval() is head
+        assert head.train() is head
+
+
+class TestCheckpoints:
+    @pytest.mark.parametrize(
+        ('theirs', 'ours', 'message'),
+        [
+            (4, 2, 'num_stages=4 and the head num_stages=2; .*active_stages=2'),
+            (2, 4, 'num_stages=2 and the head num_stages=4; set num_stages=2'),
+        ],
+    )
+    def test_of_another_number_of_stages_is_refused(self, theirs, ours, message):
+        weights, model = build(theirs).state_dict(), nn.Module()
+        model.head = build(ours)
+        with pytest.raises(SettingError, match=message):
+            model.head.load_state_dict(weights)
+        with pytest.raises(SettingError, match=message):
+            load_state_dict(model, {f'head.{k}': v for k, v in weights.items()}, strict=False)
+
+    def test_of_another_number_of_units_is_refused(self):
+        weights = build(1, num_units=3).state_dict()
+        with pytest.raises(SettingError, match='3 units and the head 8 = num_stages=2'):
+            build(2).load_state_dict(weights)
+
+    def test_of_a_backbone_alone_leaves_the_head_as_it_is(self):
+        model = nn.Module()
+        model.head = build()
+        before = copy.deepcopy(model.state_dict())
+        load_state_dict(model, {'backbone.top.weight': torch.zeros(1)}, strict=False)
+        for name, value in model.state_dict().items():
+            assert torch.equal(value, before[name])
+
+
+class TestBadInput:
+    @pytest.mark.parametrize(
+        ('settings', 'message'),
+        [
+            (dict(num_stages=0), 'num_stages=0 must be at least 1'),
+            (dict(num_units=0), 'num_units=0 must be at least 1'),
+            (dict(active_stages=3), 'active_stages=3 must be from 1 to num_stages=2'),
+            (dict(active_stages=0), 'active_stages=0 must be from 1 to num_stages=2'),
+            (dict(frozen_stages=2), 'frozen_stages=2 must leave one of the 2'),
+            (dict(frozen_stages=1, active_stages=1), 'frozen_stages=1 must leave one of the 1'),
+            (dict(empty_occluded='some'), "empty_occluded='some' must be False, True or 'all'"),
+        ],
+    )
+    def test_settings(self, settings, message):
+        with pytest.raises(ValueError, match=message):
+            build(**settings)
+
+    def test_features_of_the_wrong_number_of_stages(self):
+        head, samples = build(2), samples_of(persons())
+        with pytest.raises(SettingError, match=r'features of 3 stages .*num_stages=2'):
+            head(features(3))
+        with pytest.raises(SettingError, match=r'features of 1 stages .*active_stages=2'):
+            head.loss(features(1), samples)
+
+    def test_features_of_the_wrong_number_of_units(self):
+        feats = features()
+        feats[1] = feats[1][1:]
+        with pytest.raises(SettingError, match=r'stage 2 has the features of 3 units.*num_units=4'):
+            build()(feats)
+
+    def test_features_of_the_wrong_number_of_channels(self):
+        with pytest.raises(SettingError, match=r'has 9 channels.*unit_channels=8'):
+            build()(features(channels=9))
+
+    def test_targets_of_another_size(self):
+        samples = samples_of(persons(), heatmap_size=(24, 32))
+        with pytest.raises(SettingError, match=r'24x32 pixels.*heatmap_size=\(12, 16\)'):
+            build().loss(features(), samples)
+
+    def test_targets_of_another_number_of_levels(self):
+        samples = samples_of(persons(), kernel_sizes=(9, 7, 5))
+        with pytest.raises(SettingError, match=r'heatmaps of \[3\] levels.*head has 5'):
+            build().loss(features(), samples)
+
+    def test_targets_of_another_number_of_joints(self):
+        with pytest.raises(SettingError, match='16 joints, and the head has out_channels=17'):
+            build().loss(features(), samples_of(persons(joints=16)))
+
+    def test_samples_without_targets(self):
+        samples = samples_of(persons())
+        for sample in samples:
+            del sample.gt_fields
+        with pytest.raises(SettingError, match='neither heatmaps nor keypoint_labels'):
+            build().loss(features(), samples)
+
+    def test_samples_without_cocos_v(self):
+        with pytest.raises(SettingError, match='put KeepVisibility before RandomFlip'):
+            build(empty_occluded=True).loss(features(), mmpose_samples_of(persons()))
