@@ -33,14 +33,15 @@ of images nor that of worker processes changes it.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import functools
 import itertools
 import json
 import os
-import shutil
+import signal
 import sys
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -1198,7 +1199,7 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     outdoors = rng.random() < 0.5
     above, below = (SKY, GROUND) if outdoors else (WALL, FLOOR)
     upper, lower = (
-        np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.8, 1.1)
+        np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.15)
         for colours in (above, below)
     )
     rows = np.arange(0, h, 2)
@@ -1211,7 +1212,7 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     # At half the size: all of it is soft.
     size = (w // 2, len(rows))
     blotches = rng.normal(0, rng.uniform(1, 8), (5, 7, 1)) + rng.normal(0, 2.5, (5, 7, 3))
-    grain = rng.standard_normal((h // 6, w // 6), np.float32) * np.float32(rng.uniform(1, 9))
+    grain = rng.standard_normal((h // 6, w // 6), np.float32) * np.float32(rng.uniform(1, 6))
     tones = cv2.resize(blotches, size, interpolation=cv2.INTER_CUBIC)
     tones = tones + cv2.resize(grain, size)[..., None]
     tones += column[:, None]
@@ -1592,10 +1593,18 @@ def render_image(seed: int, split: str, index: int) -> tuple[np.ndarray, list[Pe
     Returns:
         The picture (height, width, 3), 8 bits, BGR, and the labels of its people.
     """
-    sequence = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), index))
-    scene, side = (np.random.default_rng(child) for child in sequence.spawn(2))
+    scene, side = image_streams(seed, split, index)
     image, persons = render_scene(scene)
     return mirrored(image, persons) if side.random() < 0.5 else (image, persons)
+
+
+def image_streams(
+    seed: int, split: str, index: int
+) -> tuple[np.random.Generator, np.random.Generator]:
+    """The random streams of one image: of its scene, and of whether that is mirrored."""
+    sequence = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), index))
+    scene, side = sequence.spawn(2)
+    return np.random.default_rng(scene), np.random.default_rng(side)
 
 
 # ---------------------------------------------------------------------------------------------
@@ -1668,28 +1677,32 @@ def _render_file(seed: int, split: str, index: int, folder: str) -> tuple[dict, 
 
 def _render_files(
     jobs: list[tuple[int, str, int, str]], workers: int
-) -> Iterable[tuple[dict, list[dict]]]:
+) -> Generator[tuple[dict, list[dict]], None, None]:
     if workers == 1:
-        yield from (_render_file(*job) for job in jobs)
+        yield from itertools.starmap(_render_file, jobs)
         return
-    # One thread each: OpenCV's own threads would compete with the other workers.
-    with ProcessPoolExecutor(workers, initializer=cv2.setNumThreads, initargs=(1,)) as pool:
-        try:
-            yield from pool.map(_render_file, *zip(*jobs), chunksize=8)
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    # Threads don't survive a fork: a child that inherits OpenCV's pool waits for it at its end. The
+    # children inherit the setting, too: their own threads would only compete with each other.
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(0)
+    try:
+        # An interrupt is for the parent to handle.
+        with ProcessPoolExecutor(
+            workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
+        ) as pool:
+            try:
+                yield from pool.map(_render_file, *zip(*jobs, strict=True), chunksize=8)
+            except BaseException:
+                pool.shutdown(cancel_futures=True)
+                raise
+    finally:
+        cv2.setNumThreads(threads)
 
 
-def check_target(out: Path) -> None:
-    """Raises :class:`SettingError` unless ``out`` is missing or an empty folder."""
-    if out.exists() and not out.is_dir():
-        raise SettingError(f'{out} is a file; --out takes a folder that is new or empty')
-    if out.is_dir() and any(out.iterdir()):
-        raise SettingError(
-            f'{out} is not empty, and nothing in it was touched; --out takes a folder that is new '
-            'or empty'
-        )
+def _processor_cores() -> int:
+    if hasattr(os, 'sched_getaffinity'):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def render_dataset(
@@ -1697,79 +1710,79 @@ def render_dataset(
     train: int,
     val: int,
     seed: int = 0,
-    workers: int | None = None,
+    workers: int = 1,
     progress: bool = True,
 ) -> dict[str, int]:
     """Renders a data set in COCO's layout.
 
-    The folder appears when all of it is there; before that a folder of a temporary name beside it
-    takes the files, which is removed on failure.
+    A hidden folder takes the files until all are there; an error or an interrupt removes it and
+    leaves ``out`` as it was.
 
     Args:
         out: Folder that is new or empty.
         train: Number of training images, at least 1.
         val: Number of validation images, at least 1.
-        seed: The same seed gives the same bytes; not negative.
-        workers: Number of processes; as many as processor cores by default. The bytes don't
-            depend on it.
+        seed: Not negative. The same seed gives the same bytes.
+        workers: Number of processes. The bytes don't depend on it.
         progress: Whether to show a progress bar.
 
     Returns:
-        The number of labelled persons in each split.
+        The number of labelled persons in 'train' and in 'val'.
 
     Raises:
         SettingError: For a number out of its range, or an ``out`` that is not new or empty.
     """
     for name, number, least in (
-        ('--train', train, 1),
-        ('--val', val, 1),
-        ('--seed', seed, 0),
-        ('--workers', workers or 1, 1),
+        ('train', train, 1),
+        ('val', val, 1),
+        ('seed', seed, 0),
+        ('workers', workers, 1),
     ):
         if number < least:
             raise SettingError(f'{name} is {number}; it takes a whole number from {least} up')
-    out = Path(out).expanduser().absolute()
-    check_target(out)
-    workers = min(workers or os.cpu_count() or 1, train + val)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=f'.{out.name}-unfinished-', dir=out.parent))
-    try:
-        persons = _render_into(unfinished, {'train': train, 'val': val}, seed, workers, progress)
-        # mkdtemp makes a folder that only its owner may read.
-        umask = os.umask(0)
-        os.umask(umask)
-        unfinished.chmod(0o777 & ~umask)
-        check_target(out)
-        if out.exists():
-            out.rmdir()
-        os.replace(unfinished, out)
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+    out = Path(out).expanduser().resolve()
+    exists = out.exists()
+    if exists and not out.is_dir():
+        raise SettingError(f'{out} is a file; out takes a folder that is new or empty')
+    if exists and any(out.iterdir()):
+        raise SettingError(
+            f'{out} is not empty, and nothing in it was touched; out takes a folder that is new '
+            'or empty'
+        )
+    # A process is not worth its start for a few images.
+    workers = min(workers, 1 + (train + val) // 16)
+    # An empty folder stays: it may be someone's working directory, or a mounted disk.
+    parent = out if exists else out.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='.unfinished-', dir=parent) as unfinished:
+        done = Path(unfinished, out.name)
+        persons = _render_into(done, {'train': train, 'val': val}, seed, workers, progress)
+        if exists:
+            for part in sorted(done.iterdir()):
+                os.replace(part, out / part.name)
+        else:
+            os.replace(done, out)
     return persons
 
 
 def _render_into(
     folder: Path, counts: dict[str, int], seed: int, workers: int, progress: bool
 ) -> dict[str, int]:
-    (folder / 'annotations').mkdir()
+    annotation_folder = folder / 'annotations'
+    annotation_folder.mkdir(parents=True)
     jobs = []
     for split, count in counts.items():
         images = folder / f'{split}2017'
         images.mkdir()
         jobs += [(seed, split, index, str(images)) for index in range(count)]
-    done = iter(
-        tqdm(
-            _render_files(jobs, workers),
-            'rendering people',
-            len(jobs),
-            unit='img',
-            disable=not progress,
+    with contextlib.closing(_render_files(jobs, workers)) as rendered:
+        records = list(
+            tqdm(rendered, 'rendering people', len(jobs), unit='img', disable=not progress)
         )
-    )
     persons = {}
     for split, count in counts.items():
-        records = [next(done) for _ in range(count)]
-        annotations = [a for _, found in records for a in found]
+        own, records = records[:count], records[count:]
+        annotations = [a for _, found in own for a in found]
         persons[split] = sum(a['num_keypoints'] > 0 for a in annotations)
         content = dict(
             info=dict(
@@ -1783,7 +1796,7 @@ def _render_into(
             licenses=[
                 dict(id=1, name='CC0 1.0', url='https://creativecommons.org/publicdomain/zero/1.0/')
             ],
-            images=[image for image, _ in records],
+            images=[image for image, _ in own],
             annotations=annotations,
             categories=[
                 dict(
@@ -1795,10 +1808,8 @@ def _render_into(
                 )
             ],
         )
-        path = folder / 'annotations' / f'person_keypoints_{split}2017.json'
+        path = annotation_folder / f'person_keypoints_{split}2017.json'
         path.write_text(json.dumps(content), encoding='utf-8')
-    # The bar ends only when its source does.
-    next(done, None)
     return persons
 
 
@@ -1825,15 +1836,18 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         '--workers',
+        default=_processor_cores(),
         type=int,
         metavar='W',
-        help='number of processes (default: one for each processor core)',
+        help='number of processes (default: one for each processor core, %(default)s)',
     )
     args = parser.parse_args(arguments)
     try:
         persons = render_dataset(args.out, args.train, args.val, args.seed, args.workers)
     except SettingError as error:
         parser.error(str(error))
+    except KeyboardInterrupt:
+        parser.exit(130, f'\ninterrupted; {args.out} is as it was\n')
     print(
         f'{args.out}: {args.train} training images with {persons["train"]} labelled persons, '
         f'{args.val} validation images with {persons["val"]}'
