@@ -166,9 +166,9 @@ class DownUnit(nn.Sequential):
 class UpUnit(nn.Module):
     """One scale of the way up, and what this scale hands on to the next stage.
 
-    The finer scale's down feature and the coarser scale's up feature, enlarged, go through a 1x1
-    convolution each and are added. For the next stage's aggregation (paper, section 3.2) the down
-    and the up feature of this scale go through a 1x1 convolution, norm and ReLU each.
+    This scale's down feature and the coarser scale's up feature, enlarged, go through a 1x1
+    convolution and norm each and are added. For the next stage's aggregation (paper, section 3.2)
+    this scale's down and up feature go through a 1x1 convolution, norm and ReLU each.
 
     Args:
         down_channels (int): Channels of the down feature.

@@ -11,13 +11,12 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 from torch import Tensor
 
 from .errors import SettingError
+from .weights import some
 
 NUM_BLOCKS = (3, 4, 6, 3)
 """Bottlenecks of each down unit: the release's network has ResNet-50's, and no other."""
 
 STEM_CHANNELS = 64
-
-_SHOWN = 8
 
 
 class _Layer(NamedTuple):
@@ -77,7 +76,6 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> Dict[str, Any]:
         state_dict = state_dict['model']
     source = {re.sub(r'^module\.', '', str(key)): value for key, value in state_dict.items()}
     if not any(re.match(r'stage\d+\.', key) for key in source):
-        keys = ', '.join(list(source)[:_SHOWN]) or 'none'
         hint = (
             '. These are the names of MMPose: such a file loads as it is, without conversion'
             if any('multi_stage_mspn.' in key for key in source) or 'state_dict' in source
@@ -85,7 +83,7 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> Dict[str, Any]:
         )
         raise SettingError(
             "this is no checkpoint of the authors' release, whose keys start with stage0.; "
-            f'its keys: {keys}{hint}'
+            f'its keys: {some(list(source))}{hint}'
         )
     return source
 
@@ -178,7 +176,7 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
         if key in source and _shape(source[key]) != list(shape)
     ]
     wrong = [
-        f'{len(keys)} {what}: {", ".join(keys[:_SHOWN])}{", ..." if len(keys) > _SHOWN else ""}'
+        f'{len(keys)} {what}: {some(keys, 8)}'
         for what, keys in (
             ('missing', missing),
             ('unknown', extra),

@@ -24,7 +24,8 @@ def read_backbone_weights(
         dict[str, Tensor]: The weights.
     """
     loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location)
-    loaded = loaded.get('state_dict', loaded)
+    for wrapper in ('state_dict', 'model'):
+        loaded = loaded.get(wrapper, loaded)
     weights = {re.sub(r'^module\.', '', key): value for key, value in loaded.items()}
     if prefix is None and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
@@ -140,7 +141,7 @@ def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> No
 def some(names: Sequence[str], shown: int = 4) -> str:
     """Name the first few of many in a message."""
     more = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return ', '.join(names[:shown]) + more
+    return (', '.join(names[:shown]) or 'none') + more
 
 
 def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:

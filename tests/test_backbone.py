@@ -340,6 +340,11 @@ class TestTraining:
             )
             for _ in range(3):  # an unused parameter makes the second pass fail
                 total(network(images())).backward()
+                trained = network.module.active_stages
+                network.module.active_stages = 1  # a quick validation in between
+                with torch.no_grad():
+                    network.module(images())
+                network.module.active_stages = trained
         finally:
             torch.distributed.destroy_process_group()
 
@@ -535,6 +540,7 @@ class TestPretrained:
             lambda w: w,
             lambda w: {'state_dict': {f'backbone.{k}': v for k, v in w.items()}, 'meta': {}},
             lambda w: {'state_dict': {f'module.backbone.{k}': v for k, v in w.items()}},
+            lambda w: {'model': w, 'epoch': 3},
         ],
     )
     def test_the_networks_own_checkpoints_load_too(self, wrap, tmp_path):
