@@ -115,5 +115,5 @@ def allow_mmengine_checkpoints() -> None:
     for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
         for name in ('_reconstruct', 'scalar'):
             add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
-    add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', '?')])
+    add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')])
     add_safe_globals([(_statistics_method, 'builtins.getattr')])
