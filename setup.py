@@ -9,7 +9,10 @@ setup(
     long_description=(Path(__file__).parent / 'README.md').read_text(encoding='utf-8'),
     long_description_content_type='text/markdown',
     license='Apache-2.0',
-    packages=['mspn_plugin'],
+    # Installed, the configs lie in mspn_plugin/configs; mspn_plugin.config_path() finds them.
+    packages=['mspn_plugin', 'mspn_plugin.configs', 'mspn_plugin.configs._base_'],
+    package_dir={'mspn_plugin.configs': 'configs'},
+    package_data={'mspn_plugin.configs': ['*.yml']},
     python_requires='>=3.10',
     # MMPose and its companions are not listed: pip can't resolve mmpose 1.3.2, which asks for a
     # package that no longer builds. requirements/ and docs/install.md say how they are installed.

@@ -15,10 +15,12 @@ show_plainly()
 
 from .backbone import MSPNBackbone  # noqa: E402
 from .codec import CoarseToFineHeatmap  # noqa: E402
+from .crop import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
 from .head import MultiStageHeatmapHead  # noqa: E402
 from .loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .megvii import convert_megvii_checkpoint  # noqa: E402
 from .preflight import PreflightHook  # noqa: E402
+from .recipes import config_names, config_path  # noqa: E402
 from .transforms import KeepVisibility  # noqa: E402
 
 __all__ = [
@@ -26,9 +28,13 @@ __all__ = [
     'JointMSELoss',
     'KeepVisibility',
     'MSPNBackbone',
+    'MegviiTestBBox',
+    'MegviiTrainBBox',
     'MultiStageHeatmapHead',
     'OHKMLoss',
     'PreflightHook',
     'SettingError',
+    'config_names',
+    'config_path',
     'convert_megvii_checkpoint',
 ]

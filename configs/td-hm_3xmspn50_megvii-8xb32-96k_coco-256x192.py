@@ -1,0 +1,5 @@
+# MSPN-50, 3 stages, on COCO by the authors' recipe. Their release reports AP 75.2 on val2017.
+_base_ = ['_base_/megvii_8xb32-96k.py']
+
+num_stages = 3
+model = dict(backbone=dict(num_stages=num_stages), head=dict(num_stages=num_stages))
