@@ -1,8 +1,8 @@
-"""Coarse-to-fine heatmaps: the targets of the paper's section 3.3, and how joints are read back.
+"""Coarse-to-fine heatmaps: the targets of the paper's section 3.3, and joints read from heatmaps.
 
 The same joints are drawn once per level, with a wide Gaussian for early stages and coarse units
-and a narrow one for late and fine ones. One codec draws all levels (in the data loader or on the
-model's device) and turns the network's heatmaps into joints.
+and a narrow one for late stages and fine units. One codec draws all levels, in the data loader or
+on the model's device, and turns the network's heatmaps into joints.
 """
 
 import operator
@@ -22,34 +22,34 @@ PEAK = 255.0
 """The highest value of a target."""
 
 DECODINGS = {False: ('megvii', 'mmpose'), True: ('unbiased',)}
-"""The decodings that fit the targets of ``unbiased=False`` and of ``unbiased=True``."""
+"""The values of ``decoding`` that fit ``unbiased``, the default first."""
 
 
 @KEYPOINT_CODECS.register_module()
 class CoarseToFineHeatmap(BaseKeypointCodec):
-    """Draw joints as one heatmap per level, coarse to fine, and read them back from heatmaps.
+    """Draw joints as one heatmap per level, coarse to fine, and read joints from heatmaps.
 
     One dict of this codec serves as ``GenerateTarget(encoder=...)`` and as the head's
-    ``decoder``. Level 0 is the coarsest. Coordinates are pixels of the network's input, where
-    whole numbers are pixel centres, x before y. ``docs/codec.md`` explains the two codings.
+    ``decoder``. Coordinates are pixels of the network's input, x before y, and whole numbers are
+    pixel centres. ``docs/codec.md`` compares the codings.
 
     Args:
-        input_size (tuple[int, int]): Width and height of the network's input in pixels.
-        heatmap_size (tuple[int, int]): Width and height of a heatmap. Each has to divide its
-            side of ``input_size``; the two quotients may differ.
-        kernel_sizes (Sequence[int]): Per level the size of OpenCV's Gaussian kernel in heatmap
-            pixels: odd, positive, never growing. The default is the authors' (section 4.2.3).
-        unbiased (bool): Draw Gaussians at the joint's exact position and recover it, in place
-            of the authors' way, which keeps whole heatmap pixels only.
-        decoding (str, optional): ``'megvii'``, the authors' way: towards the second highest
-            pixel; ``'mmpose'``, that of MMPose's ``MegviiHeatmap``, with the last level's
-            kernel; ``'unbiased'``, the only one for ``unbiased=True``. By default the one that
-            the targets were made for: ``'megvii'`` or ``'unbiased'``.
-        draw_on_device (bool): Let the loader hand over coordinates, and the head draw the
-            targets with :meth:`draw`.
+        input_size (tuple[int, int]): Width and height of the network's input.
+        heatmap_size (tuple[int, int]): Width and height of a heatmap. Each divides its side of
+            ``input_size``; the two quotients may differ.
+        kernel_sizes (Sequence[int]): For each level, coarsest first, the size of OpenCV's
+            Gaussian kernel in heatmap pixels: odd, positive, never growing. Defaults to the
+            authors' kernels.
+        unbiased (bool): Whether to draw Gaussians at the exact positions and to recover those.
+            By default joints are put into whole heatmap pixels, as the authors do.
+        decoding (str, optional): How joints are read: ``'megvii'`` as the authors do, or
+            ``'mmpose'`` as MMPose's ``MegviiHeatmap`` with the last of ``kernel_sizes`` does; with
+            ``unbiased`` only ``'unbiased'``. Defaults to the first that fits.
+        draw_on_device (bool): Whether :meth:`encode` leaves the drawing to the head, which calls
+            :meth:`draw`.
 
     Raises:
-        SettingError: If an argument does not fit; the message says what would.
+        SettingError: If an argument does not fit; its text says what does.
     """
 
     field_mapping_table = dict(heatmaps='heatmaps')
@@ -72,58 +72,68 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         super().__init__()
         self.input_size = _size('input_size', input_size)
         self.heatmap_size = _size('heatmap_size', heatmap_size)
-        for pixels, cells in zip(self.input_size, self.heatmap_size):
-            if pixels % cells:
-                raise SettingError(
-                    f'heatmap_size {self.heatmap_size} does not divide input_size '
-                    f'{self.input_size}: both sides need a whole number of input pixels for '
-                    'each heatmap pixel, such as (48, 64) in (192, 256)'
-                )
-        self.kernel_sizes = _kernels(kernel_sizes)
-        self.unbiased = bool(unbiased)
-        fitting = DECODINGS[self.unbiased]
-        self.decoding = fitting[0] if decoding is None else decoding
-        if self.decoding not in fitting:
+        if any(pixels % cells for pixels, cells in zip(self.input_size, self.heatmap_size)):
             raise SettingError(
-                f'decoding={decoding!r} does not fit unbiased={self.unbiased}, whose targets '
-                f'are read back by {" or ".join(map(repr, fitting))}'
+                f'heatmap_size={self.heatmap_size} does not divide input_size={self.input_size}: '
+                'a heatmap pixel must be a whole number of input pixels wide and high, as with '
+                '(48, 64) and (192, 256)'
+            )
+        if unbiased and min(self.heatmap_size) < 3:
+            raise SettingError(
+                f'heatmap_size={self.heatmap_size} is too small for unbiased=True, which needs at '
+                'least 3 pixels each way'
+            )
+        self.kernel_sizes = _kernel_sizes(kernel_sizes)
+        self.unbiased = bool(unbiased)
+        self.decoding = DECODINGS[self.unbiased][0] if decoding is None else decoding
+        if self.decoding not in DECODINGS[self.unbiased]:
+            fitting = ' or '.join(map(repr, DECODINGS[self.unbiased]))
+            raise SettingError(
+                f'decoding={decoding!r} does not fit unbiased={self.unbiased}, which takes '
+                f'{fitting}'
             )
         self.draw_on_device = bool(draw_on_device)
 
-        self._stride = np.float32(self.input_size) / np.float32(self.heatmap_size)
-        width, height = self.heatmap_size
-        self._profiles_x = np.stack([_impulse_profiles(width, k) for k in self.kernel_sizes])
-        self._profiles_y = PEAK * np.stack([_impulse_profiles(height, k) for k in self.kernel_sizes])
-        self._device_profiles: Dict[torch.device, Tuple[Tensor, Tensor]] = {}
-        self._index_patches()
+        self._stride = tuple(p // c for p, c in zip(self.input_size, self.heatmap_size))
+        self._stride_array = np.array(self._stride, np.float32)
+        self._pixels = [np.arange(size, dtype=np.float32) for size in self.heatmap_size]
+        # Per axis, (level, joint's pixel, pixel).
+        self._profiles = [
+            np.stack([_impulse_profiles(size, kernel) for kernel in self.kernel_sizes])
+            for size in self.heatmap_size
+        ]
+        self._profiles[1] *= PEAK
+        self._device_profiles: Dict[torch.device, List[Tensor]] = {}
+        self._tabulate_rows()
+        self._mmpose_kernel = _half_kernel(self.kernel_sizes[-1])
 
     @property
     def num_levels(self) -> int:
-        """The number of levels, coarsest first."""
+        """The number of levels."""
         return len(self.kernel_sizes)
 
-    def _index_patches(self) -> None:
-        """Tabulate the rows that a joint touches, over all levels, for each row and column.
+    def _tabulate_rows(self) -> None:
+        """Tabulate what a joint draws, so that a person takes one product and one assignment.
 
-        A joint at row y fills ``kernel_size`` rows per level. They are kept as one list over all
-        levels, so that drawing is a single product and a single assignment.
+        A joint touches a few rows of its map on each level. Here they are one list over all
+        levels: which rows (for each y of the joint), what they hold (for each x), and the factor
+        on each (for each y).
         """
-        width, height = self.heatmap_size
-        levels, rows = [], []
-        for level, kernel_size in enumerate(self.kernel_sizes):
-            count = min(kernel_size, height)
-            top = np.clip(np.arange(height) - kernel_size // 2, 0, height - count)
-            levels += [level] * count
-            rows.append(top[:, None] + np.arange(count))
-        self._patch_levels = np.array(levels)
-        self._patch_rows = np.concatenate(rows, axis=1)
-        self._patch_x = np.ascontiguousarray(
-            self._profiles_x[self._patch_levels].swapaxes(0, 1).astype(np.float32))
-        at_row = np.arange(height)[:, None]
-        self._patch_y = self._profiles_y[self._patch_levels, at_row, self._patch_rows].astype(
-            np.float32)[..., None]
-
-    # ------------------------------------------------------------------ drawing
+        height = self.heatmap_size[1]
+        y = np.arange(height)[:, None]
+        counts = [min(kernel, height) for kernel in self.kernel_sizes]
+        self._row_levels = np.repeat(np.arange(self.num_levels), counts)
+        self._rows = np.concatenate(
+            [
+                np.clip(y - kernel // 2, 0, height - count) + np.arange(count)
+                for kernel, count in zip(self.kernel_sizes, counts)
+            ],
+            axis=1,
+        )
+        contents = self._profiles[0][self._row_levels].swapaxes(0, 1)
+        factors = self._profiles[1][self._row_levels, y, self._rows]
+        self._row_contents = np.ascontiguousarray(contents, dtype=np.float32)
+        self._row_factors = factors[..., None].astype(np.float32)
 
     def encode(
         self,
@@ -131,260 +141,464 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoints_visible: Optional[np.ndarray] = None,
         keypoints_visible_weights: Optional[np.ndarray] = None,
     ) -> dict:
-        """Draw one person's joints at every level.
+        """Draw one person's joints on every level.
 
-        A joint is drawn if its visibility is at least 0.5 and it lies inside the input; any
-        other gets weight 0 and an empty map, and its coordinates may be anything.
+        A joint is drawn if its visibility is at least 0.5 and it lies inside the input. Any other
+        has weight 0 and an empty map, and an invisible one may have any coordinates. Inside means
+        0 <= x < width; with ``unbiased`` -1 < x < width, so that flipping keeps joints inside.
 
         Args:
-            keypoints (np.ndarray): Joints in input pixels, in shape (1, K, 2).
-            keypoints_visible (np.ndarray, optional): Visibility in shape (1, K). All joints are
-                visible by default.
-            keypoints_visible_weights (np.ndarray, optional): 1 where a joint is clearly visible,
-                in shape (1, K), as ``GenerateTarget`` splits it off ``keypoints_visible`` of
-                shape (1, K, 2). It is handed on.
+            keypoints (np.ndarray): Joints in input pixels, shape (1, K, 2).
+            keypoints_visible (np.ndarray, optional): Visibility of shape (1, K). By default all
+                joints are visible.
+            keypoints_visible_weights (np.ndarray, optional): Shape (1, K), 1 where a joint is
+                clearly visible: what ``GenerateTarget`` splits off ``keypoints_visible`` of shape
+                (1, K, 2). It is handed on.
 
         Returns:
-            dict: With L levels and a heatmap of W x H pixels
+            dict: For L levels and heatmaps of W x H pixels
 
-            - heatmaps (list[np.ndarray]): float32 targets per level in shape (K, H, W), from 0
-              to 255. Missing with ``draw_on_device``.
-            - keypoint_labels (np.ndarray): float32 joints in shape (1, K, 2). Only with
-              ``draw_on_device``.
-            - keypoint_weights (np.ndarray): float32 visibility of the joints that are drawn, 0
-              for the others, in shape (L, 1, K), or (1, K) with ``draw_on_device``.
-            - keypoints_visible_weights (np.ndarray): In the shape of ``keypoint_weights``, if
-              given.
+            - heatmaps (list[np.ndarray]): Per level float32 targets from 0 to 255, shape
+              (K, H, W). Not with ``draw_on_device``.
+            - keypoint_labels (np.ndarray): The joints, float32 of shape (1, K, 2), at 0 where the
+              weight is 0. Only with ``draw_on_device``.
+            - keypoint_weights (np.ndarray): The visibility of drawn joints and 0 for others,
+              float32 of shape (L, 1, K), or (1, K) with ``draw_on_device``.
+            - keypoints_visible_weights (np.ndarray): If given, in the shape of
+              ``keypoint_weights``.
 
         Raises:
-            SettingError: If a shape does not fit, or a visible joint is not finite.
+            SettingError: If a shape does not fit, or a visible joint is NaN or infinite.
         """
         joints, visible = _one_person(keypoints, keypoints_visible)
         cells, inside = self._cells(joints)
-        weights = np.where(inside, visible, np.float32(0))[None]
-        labels = dict(keypoint_weights=weights)
+        drawn = inside & (visible >= 0.5)
+        labels = dict(keypoint_weights=np.where(drawn, visible, np.float32(0))[None])
         if keypoints_visible_weights is not None:
             labels['keypoints_visible_weights'] = np.asarray(keypoints_visible_weights)
         if self.draw_on_device:
-            return dict(keypoint_labels=joints[None], **labels)
-
-        # A sample's labels must agree in their first length, which is L for MMPose's heads.
-        labels = {name: np.repeat(v[None], self.num_levels, axis=0) for name, v in labels.items()}
-        drawn = np.flatnonzero(weights[0])
-        draw = self._draw_exact if self.unbiased else self._draw_cells
-        return dict(heatmaps=list(draw(cells, drawn)), **labels)
+            return dict(keypoint_labels=np.where(drawn[:, None], joints, 0)[None], **labels)
+        draw = self._draw_gaussians if self.unbiased else self._draw_cells
+        # MMEngine wants all labels of a sample to be equally long, and MMPose's head a weight for
+        # every level.
+        return dict(
+            heatmaps=list(draw(cells, np.flatnonzero(drawn))),
+            **{name: np.repeat(label[None], self.num_levels, 0) for name, label in labels.items()},
+        )
 
     def _cells(self, joints: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Positions (K, 2) in heatmap pixels, and which of them (K,) can be drawn."""
+        """The joints (K, 2) in heatmap pixels, and whether they are inside the input, (K,)."""
         if self.unbiased:
-            # A joint that is inside must be so flipped, x -> w - 1 - x, too.
             inside = (joints > -1) & (joints < self.input_size)
-            return (joints + 0.5) / self._stride - np.float32(0.5), inside.all(axis=1)
-        cells = np.floor(joints / self._stride)
-        return cells, ((cells >= 0) & (cells < self.heatmap_size)).all(axis=1)
+            cells = (joints + 0.5) / self._stride_array - 0.5
+        else:
+            cells = np.floor(joints / self._stride_array)
+            inside = (cells >= 0) & (cells < self.heatmap_size)
+        return cells, np.all(inside, axis=1)
 
     def _draw_cells(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Draw whole heatmap pixels in the authors' way, as (L, K, H, W)."""
+        """Draw the joints with indices ``drawn`` in whole pixels, as (L, K, H, W)."""
         width, height = self.heatmap_size
-        count = len(cells)
-        maps = np.zeros((self.num_levels, count, height, width), np.float32)
+        maps = np.zeros((self.num_levels, len(cells), height, width), np.float32)
         x, y = cells[drawn].astype(np.intp).T
-        rows = self._patch_rows[y] + (self._patch_levels * count + drawn[:, None]) * height
-        maps.reshape(-1, width)[rows] = self._patch_x[x] * self._patch_y[y]
+        map_index = self._row_levels * len(cells) + drawn[:, None]
+        rows = map_index * height + self._rows[y]
+        maps.reshape(-1, width)[rows] = self._row_contents[x] * self._row_factors[y]
         return maps
 
-    def _draw_exact(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Draw Gaussians at their exact centres, as (L, K, H, W)."""
-        decay = np.float32([-0.5 / sigma(k) ** 2 for k in self.kernel_sizes])[:, None, None]
+    def _draw_gaussians(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        """Draw the joints with indices ``drawn`` at their exact places, as (L, K, H, W)."""
+        centres = np.zeros_like(cells)
+        centres[drawn] = cells[drawn]
+        peaks = np.zeros((len(cells), 1), np.float32)
+        peaks[drawn] = PEAK
+        decays = np.array([_decay(kernel) for kernel in self.kernel_sizes], np.float32)
         x, y = (
-            np.exp(decay * np.square(np.arange(size, dtype=np.float32) - centre[:, None]))
-            for size, centre in zip(self.heatmap_size, cells.T)
+            np.exp(
+                np.maximum(
+                    decays[:, None, None] * (pixels - centre[:, None]) ** 2, _LOWEST_EXPONENT
+                )
+            )
+            for pixels, centre in zip(self._pixels, centres.T)
         )
-        visible = np.zeros(len(cells), np.float32)
-        visible[drawn] = PEAK
-        return np.einsum('lky,lkx->lkyx', y * visible[:, None], x)
+        return np.einsum('lky,lkx->lkyx', y * peaks, x)
 
     def draw(self, keypoints: Tensor, weights: Tensor, level: int) -> Tensor:
-        """Draw a batch of persons at one level, on the device of ``keypoints``.
+        """Draw a batch of persons on one level, on the joints' device.
 
-        The maps equal those of :meth:`encode`.
+        The heatmaps equal those of :meth:`encode`.
 
         Args:
-            keypoints (Tensor): ``keypoint_labels`` in input pixels, in shape (B, K, 2).
-            weights (Tensor): ``keypoint_weights`` in shape (B, K). A joint with weight 0, or
-                outside the input, gets an empty map.
+            keypoints (Tensor): Joints in input pixels, shape (B, K, 2), such as stacked
+                ``keypoint_labels``.
+            weights (Tensor): Weights of shape (B, K). A joint with weight 0, or outside the
+                input, has an empty map.
             level (int): The level, 0 for the coarsest.
 
         Returns:
-            Tensor: float32 targets from 0 to 255, in shape (B, K, H, W).
-        """
-        joints = keypoints.float()
-        drawn = weights > 0
-        profiles = []
-        for axis, (pixels, size) in enumerate(zip(self.input_size, self.heatmap_size)):
-            joint = joints[..., axis]
-            stride = pixels // size
-            if self.unbiased:
-                drawn = drawn & (joint > -1) & (joint < pixels)
-                centre = (joint + 0.5) / stride - 0.5
-                grid = torch.arange(size, device=joint.device)
-                decay = -0.5 / sigma(self.kernel_sizes[level]) ** 2
-                profiles.append(torch.exp(decay * (grid - centre[..., None]).square()))
-            else:
-                cell = torch.floor(joint / stride)
-                inside = (cell >= 0) & (cell < size)
-                drawn = drawn & inside
-                table = self._profiles_on(joint.device)[axis][level]
-                profiles.append(table[torch.where(inside, cell, 0).long()])
-        x, y = profiles
-        if self.unbiased:
-            y = y * PEAK
-        y = torch.where(drawn[..., None], y, 0)
-        return y[..., :, None] * torch.where(drawn[..., None], x, 0)[..., None, :]
+            Tensor: float32 targets from 0 to 255, shape (B, K, H, W).
 
-    def _profiles_on(self, device: torch.device) -> Tuple[Tensor, Tensor]:
+        Raises:
+            SettingError: If the shapes do not fit each other, or there is no such level.
+        """
+        if keypoints.shape[-1:] != (2,) or keypoints.shape[:-1] != weights.shape:
+            raise SettingError(
+                f'keypoints have shape {tuple(keypoints.shape)} and weights '
+                f'{tuple(weights.shape)}: (B, K, 2) and (B, K) fit'
+            )
+        if not 0 <= level < self.num_levels:
+            raise SettingError(
+                f'level={level} does not exist: kernel_sizes={self.kernel_sizes} make the levels '
+                f'0 to {self.num_levels - 1}'
+            )
+        joints = keypoints.float()
+        inside = joints > -1 if self.unbiased else joints >= 0
+        for axis, pixels in enumerate(self.input_size):
+            inside[..., axis] &= joints[..., axis] < pixels
+        drawn = inside.all(dim=-1) & (weights > 0)
+        joints = torch.where(drawn[..., None], joints, 0)
+        if self.unbiased:
+            x, y = (
+                self._gaussian(joints[..., axis], axis, level).clamp(min=_LOWEST_EXPONENT).exp()
+                for axis in (0, 1)
+            )
+            y = y * PEAK
+        else:
+            x, y = (
+                table[level][torch.floor(joints[..., axis] / self._stride[axis]).long()]
+                for axis, table in enumerate(self._profiles_on(joints.device))
+            )
+        return (y * drawn[..., None])[..., :, None] * x[..., None, :]
+
+    def _gaussian(self, joints: Tensor, axis: int, level: int) -> Tensor:
+        """The exponents of a Gaussian at each pixel of one axis."""
+        centres = (joints + 0.5) / self._stride[axis] - 0.5
+        pixels = torch.arange(self.heatmap_size[axis], device=joints.device)
+        return _decay(self.kernel_sizes[level]) * (pixels - centres[..., None]).square()
+
+    def _profiles_on(self, device: torch.device) -> List[Tensor]:
         if device not in self._device_profiles:
-            x, y = (torch.from_numpy(p.astype(np.float32)).to(device)
-                    for p in (self._profiles_x, self._profiles_y))
-            self._device_profiles[device] = (x, y)
+            self._device_profiles[device] = [
+                torch.from_numpy(profiles).float().to(device) for profiles in self._profiles
+            ]
         return self._device_profiles[device]
 
-    # ------------------------------------------------------------------ reading back
-
     def decode(self, encoded: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
-        """Read one person's joints from its heatmaps.
+        """Read one person's joints from its heatmaps, as :meth:`locate` does.
 
         Args:
-            encoded (np.ndarray): Heatmaps in shape (K, H, W).
+            encoded (np.ndarray): Heatmaps of shape (K, H, W).
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Joints in input pixels, (1, K, 2), and scores, (1, K),
-            as :meth:`locate` gives them.
+            tuple[np.ndarray, np.ndarray]: Joints in input pixels, shape (1, K, 2), and scores,
+            shape (1, K).
+
+        Raises:
+            SettingError: If the shape does not fit.
         """
-        keypoints, scores = self.locate(torch.from_numpy(np.asarray(encoded))[None])
+        keypoints, scores = self.locate(torch.from_numpy(np.ascontiguousarray(encoded))[None])
         return keypoints.numpy(), scores.numpy()
 
-    def batch_decode(
-        self, batch_encoded: Tensor
-    ) -> Tuple[List[np.ndarray], List[np.ndarray]]:
-        """Read a batch's joints, on the device of its heatmaps.
+    def batch_decode(self, batch_encoded: Tensor) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+        """Read a batch's joints from its heatmaps, as :meth:`locate` does.
 
         Args:
-            batch_encoded (Tensor): Heatmaps in shape (B, K, H, W).
+            batch_encoded (Tensor): Heatmaps of shape (B, K, H, W).
 
         Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: Per person the joints in input pixels,
-            (1, K, 2), and scores, (1, K), as :meth:`locate` gives them.
+            tuple[list[np.ndarray], list[np.ndarray]]: For each person joints in input pixels,
+            shape (1, K, 2), and scores, shape (1, K).
+
+        Raises:
+            SettingError: If the shape does not fit.
         """
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())
 
     def locate(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
-        """Find the joints in heatmaps with tensor operations only.
+        """Read joints from heatmaps by tensor operations, on the heatmaps' device.
 
-        It runs where the heatmaps are, waits for nothing, exports to ONNX and compiles. Whatever
-        the maps hold (NaN, infinities, one value everywhere), the coordinates are finite.
+        A GPU isn't waited for, and it exports to ONNX and compiles. Whatever the heatmaps hold,
+        the joints are finite; they are inside the input, save that ``decoding='mmpose'`` puts a
+        joint without a positive value one heatmap pixel outside, as MMPose does.
 
         Args:
-            heatmaps (Tensor): Heatmaps of targets' scale in shape (B, K, H, W), in any floating
-                point type.
+            heatmaps (Tensor): Heatmaps of shape (B, K, H, W) and any floating point type.
 
         Returns:
-            tuple[Tensor, Tensor]: float32 joints in input pixels, (B, K, 2), inside the input,
-            and float32 scores, (B, K): the map's value at the joint / 255 + 0.5.
+            tuple[Tensor, Tensor]: float32 joints in input pixels, shape (B, K, 2), and float32
+            scores, shape (B, K): the heatmap's value there / 255 + 0.5, where NaN counts as 0.
+
+        Raises:
+            SettingError: If the shape does not fit.
         """
-        batch, joints = heatmaps.shape[:2]
-        maps = heatmaps.float().flatten(0, 1)
-        find = dict(megvii=self._find_megvii, mmpose=self._find_mmpose,
-                    unbiased=self._find_exact)[self.decoding]
-        x, y, value = find(maps)
-        scores = torch.nan_to_num(value, nan=0.0, posinf=float('inf'), neginf=float('-inf')) / PEAK + 0.5
-        return (torch.stack((x, y), dim=-1).view(batch, joints, 2), scores.view(batch, joints))
+        width, height = self.heatmap_size
+        if heatmaps.dim() != 4 or heatmaps.shape[2:] != (height, width):
+            raise SettingError(
+                f'heatmaps have shape {tuple(heatmaps.shape)}, and heatmap_size='
+                f'{self.heatmap_size} needs persons x joints x {height} x {width}'
+            )
+        maps = heatmaps.float().reshape(-1, height, width)
+        if self.decoding == 'megvii':
+            x, y, values = self._locate_megvii(maps)
+        elif self.decoding == 'mmpose':
+            x, y, values = self._locate_mmpose(maps)
+        else:
+            x, y, values = self._locate_unbiased(maps)
+        scores = torch.where(values.isnan(), 0, values) / PEAK + 0.5
+        return (
+            torch.stack((x, y), dim=-1).view(*heatmaps.shape[:2], 2),
+            scores.view(heatmaps.shape[:2]),
+        )
 
-    def _find_megvii(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        """The authors' way: x and y in input pixels and the value there, of maps (N, H, W)."""
-        height, width = maps.shape[-2:]
-        blurred = _blur(maps, rim=2)
-        rows, columns = blurred.shape[-2:]
-        flat = blurred.flatten(1)
-        places = []
-        for _ in range(2):
-            index = _highest(flat, rows)
-            value = flat.gather(1, index)
-            # The authors search a map padded by 10, which is zero beyond the blur's reach: where
-            # nothing is positive they find its first pixel.
-            found = value > 0
-            places.append((torch.where(found, index % columns - 2, -10).squeeze(1).float(),
-                           torch.where(found, index // columns - 2, -10).squeeze(1).float()))
-            flat = flat.scatter(1, index, 0.0)
-        (x, y), (second_x, second_y) = places
-        dx, dy = second_x - x, second_y - y
-        step = 0.25 / torch.sqrt(dx * dx + dy * dy).clamp(min=1)
-        x = (x + dx * step).clamp(0, width - 1)
-        y = (y + dy * step).clamp(0, height - 1)
+    def _locate_megvii(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """From the highest pixel a quarter towards the second highest, in blurred maps.
+
+        Args:
+            maps (Tensor): float32 of shape (N, H, W).
+
+        Returns:
+            tuple[Tensor, Tensor, Tensor]: x and y in input pixels, and the map's value there.
+        """
+        width, height = self.heatmap_size
+        first_x, first_y, second_x, second_y = _two_highest(maps, self.heatmap_size).unbind(dim=1)
+        dx, dy = second_x - first_x, second_y - first_y
+        step = 0.25 / torch.sqrt((dx * dx + dy * dy).float()).clamp(min=1)
+        x = (first_x + dx * step).clamp(0, width - 1)
+        y = (first_y + dy * step).clamp(0, height - 1)
         index = torch.round(y).long() * width + torch.round(x).long()
-        value = maps.flatten(1).gather(1, index[:, None]).squeeze(1)
-        stride_x, stride_y = self._stride.tolist()
-        return (x + 0.5) * stride_x, (y + 0.5) * stride_y, value
+        values = maps.flatten(1).gather(1, index[:, None]).squeeze(1)
+        stride_x, stride_y = self._stride
+        return (x + 0.5) * stride_x, (y + 0.5) * stride_y, values
 
-    def _find_mmpose(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        raise NotImplementedError
+    def _locate_mmpose(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """What MMPose 1.3.2's ``MegviiHeatmap.decode`` gives, as :meth:`_locate_megvii`."""
+        width, height = self.heatmap_size
+        blurred = _blur(maps, self._mmpose_kernel)
+        blurred = blurred * (maps.amax((1, 2)) / blurred.amax((1, 2)))[:, None, None]
+        flat = blurred.flatten(1)
+        index = _highest(flat, height)
+        values = flat.gather(1, index)
+        x, y = index % width, index // width
+        shifted = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
+        places = []
+        for cell, step, stride in ((x, 1, self._stride[0]), (y, width, self._stride[1])):
+            after = flat.gather(1, (index + step).clamp(max=width * height - 1))
+            before = flat.gather(1, (index - step).clamp(min=0))
+            place = torch.where(shifted, cell + torch.sign(after - before) * 0.25 + 0.5, cell)
+            places.append(torch.where(values <= 0, -1, place).squeeze(1) * stride)
+        return places[0], places[1], values.squeeze(1)
 
-    def _find_exact(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
-        raise NotImplementedError
+    def _locate_unbiased(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+        """The centre of the Gaussian at the highest pixel, as :meth:`_locate_megvii`.
+
+        The logarithm of a Gaussian is a parabola, and three neighbours determine it, whatever the
+        Gaussian's height and width. Along one axis the three are sums over three rows (or
+        columns) weighted 1 2 1: that averages noise, and changes nothing else, because a Gaussian
+        has the same profile in all rows.
+        """
+        width, height = self.heatmap_size
+        flat = maps.flatten(1)
+        index = _highest(flat, height)
+        values = flat.gather(1, index).squeeze(1)
+        peak = torch.cat((index % width, index // width), dim=1)
+        # On a border the parabola goes through the three pixels next to it.
+        middle = torch.cat(
+            (peak[:, :1].clamp(1, width - 2), peak[:, 1:].clamp(1, height - 2)), dim=1
+        )
+        around = torch.arange(-1, 2, device=maps.device)
+        rows, columns = middle[:, 1:] + around, middle[:, :1] + around
+        index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
+        patch = flat.gather(1, index).unflatten(1, (3, 3))
+        along_x = patch[:, 0] + 2 * patch[:, 1] + patch[:, 2]
+        along_y = patch[..., 0] + 2 * patch[..., 1] + patch[..., 2]
+        profiles = torch.stack((along_x, along_y), dim=1)
+        floor = (profiles.amax(dim=-1, keepdim=True) * 1e-6).clamp(min=1e-30)
+        before, here, after = torch.log(torch.maximum(profiles, floor)).unbind(dim=-1)
+        curvature = 2 * here - before - after
+        centre = middle + (after - before) / (2 * curvature)
+        is_peak = (curvature > 1e-6) & ((centre - peak).abs() <= 1)
+        centre = torch.where(is_peak, centre, peak)
+        x, y = (
+            ((centre[:, axis] + 0.5) * stride - 0.5).clamp(0, self.input_size[axis] - 1)
+            for axis, stride in enumerate(self._stride)
+        )
+        return x, y, values
 
 
-def sigma(kernel_size: int) -> float:
-    """The width in heatmap pixels that OpenCV gives a Gaussian kernel of this size."""
-    return 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
+_LOWEST_EXPONENT = -40.0
+"""Keeps a Gaussian's tail from numbers so small (denormal) that processors slow down."""
+
+
+def _decay(kernel_size: int) -> float:
+    """-1 / (2 sigma^2) of the sigma that OpenCV gives a Gaussian kernel of this size."""
+    sigma = 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
+    return -0.5 / sigma**2
+
+
+def _half_kernel(kernel_size: int) -> List[float]:
+    """OpenCV's Gaussian kernel from its middle to one end."""
+    return cv2.getGaussianKernel(kernel_size, 0)[kernel_size // 2 :, 0].tolist()
 
 
 def _impulse_profiles(size: int, kernel_size: int) -> np.ndarray:
-    """What a blur makes of a single 1 on a line, for each place of the 1.
+    """What OpenCV's Gaussian blur makes of a single 1 on a line, for each place of the 1.
 
-    A Gaussian blur is separable, so a blurred joint is the product of one row of this for its
-    column and one for its row. OpenCV reflects the line at its ends, without repeating them.
+    The blur is separable: a blurred pixel is the product of such a profile for its column and one
+    for its row. At its ends the line is reflected without repeating the last pixel.
 
     Returns:
-        np.ndarray: float64 (size, size): row i is the response to a 1 at i, its highest value
-        scaled to 1.
+        np.ndarray: float64 of shape (size, size). Row i is for a 1 at i and has the maximum 1.
     """
     kernel = cv2.getGaussianKernel(kernel_size, 0)[:, 0]
-    source = np.arange(size)[:, None] + np.arange(kernel_size) - kernel_size // 2
+    place = np.arange(size)[:, None]
+    reach = np.arange(kernel_size) - kernel_size // 2
     period = max(2 * (size - 1), 1)
-    source = np.abs((source + size - 1) % period - (size - 1)) if size > 1 else source * 0
+    source = (place + reach) % period
+    source = np.minimum(source, period - source)
     profiles = np.zeros((size, size))
-    np.add.at(profiles, (source, np.arange(size)[:, None]), kernel)
+    np.add.at(profiles, (source, place), kernel)
     return profiles / profiles.max(axis=1, keepdims=True)
 
 
-def _blur(maps: Tensor, rim: int) -> Tensor:
-    """256 times OpenCV's Gaussian blur of size 5, whose kernel is 1 4 6 4 1, of (N, H, W).
+def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
+    """The two highest pixels of maps blurred in the authors' way, with kernel 5.
 
-    Four sums of neighbours make that kernel. They treat both directions alike, so that what is
-    symmetric stays so to the last bit, and equal neighbours stay equal.
+    Args:
+        maps (Tensor): float32 of shape (N, H, W).
+        size (tuple[int, int]): W and H.
 
     Returns:
-        Tensor: (N, H + 2 * rim, W + 2 * rim), with zeros assumed around the maps.
+        Tensor: int64 of shape (N, 4): x and y of the highest pixel and of the second highest,
+        which may be up to 2 pixels outside the map. Both are -10 where nothing is positive: the
+        authors search a map with a border of 10 zeros, and its first pixel is there.
     """
-    sums = F.pad(maps, (rim + 2,) * 4)
+    if maps.device.type != 'cpu' or torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return _two_highest_anywhere(maps, size)
+    places, certain = _two_highest_near_peak(maps, size)
+    if not certain.all():
+        places[~certain] = _two_highest_anywhere(maps[~certain], size)
+    return places
+
+
+def _two_highest_anywhere(maps: Tensor, size: Tuple[int, int]) -> Tensor:
+    """:func:`_two_highest` from a blur of everything."""
+    places, _ = _two_highest_blurred(F.pad(maps, (4, 4, 4, 4)), (size[0] + 4, size[1] + 4), -2, -2)
+    return places
+
+
+def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+    """:func:`_two_highest` from a blur of the highest pixel's surroundings, and if that is enough.
+
+    Blurred pixels are means of those up to 2 away, so none is above all of these. If the second
+    highest that is found is above every pixel that counts outside the blurred surroundings, it is
+    the second highest of the whole map.
+
+    Returns:
+        tuple[Tensor, Tensor]: int64 places of shape (N, 4), and bool of shape (N,): whether they
+        are certain to be those of the whole map.
+    """
+    width, height = size
+    device = maps.device
+    # The rows are searched in bands. The surroundings are the peak's band, the one above and the
+    # one below with 2 more rows each, and the peak's column with 4 on each side. What is blurred
+    # outside them counts rows of other bands (of at least 4 rows) or columns over 2 away.
+    band = next(rows for rows in range(min(4, height), height + 1) if height % rows == 0)
+    bands = maps.reshape(-1, height // band, band * width).amax(dim=-1)
+    peak_band = bands.argmax(dim=-1, keepdim=True)
+    top = (peak_band - 2) * band
+    y = top + torch.arange(5 * band, device=device)
+    rows = torch.arange(len(maps), device=device)[:, None] * height + y.clamp(0, height - 1)
+    strips = maps.reshape(-1, width).index_select(0, rows.flatten()).view(-1, 5 * band, width)
+    columns = strips[:, band:-band].amax(dim=1)
+    peak_x = columns.argmax(dim=-1, keepdim=True)
+
+    x = peak_x + torch.arange(-6, 7, device=device)
+    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
+    x = x.clamp(0, width - 1)[:, None, :].expand(-1, 5 * band, -1)
+    surroundings = torch.where(inside, strips.gather(2, x), 0)
+    places, second = _two_highest_blurred(surroundings, (9, 5 * band - 4), peak_x - 4, top + 2)
+
+    other_bands = (torch.arange(height // band, device=device) - peak_band).abs() > 1
+    other_columns = (torch.arange(width, device=device) - peak_x).abs() > 2
+    others = torch.cat(
+        (torch.where(other_bands, bands, 0), torch.where(other_columns, columns, 0)), dim=1
+    )
+    # The margin is wider than the blur's rounding.
+    return places, others.amax(dim=1) * 1.0001 < second
+
+
+def _two_highest_blurred(
+    maps: Tensor, size: Tuple[int, int], left: Union[int, Tensor], top: Union[int, Tensor]
+) -> Tuple[Tensor, Tensor]:
+    """Blur the inner part of maps, all but 2 pixels on each side, and find the two highest there.
+
+    OpenCV's Gaussian kernel of size 5 is 1 4 6 4 1, which four sums of neighbours make. They
+    treat both directions alike, so that what is symmetric stays so to the last bit.
+
+    Args:
+        maps (Tensor): float32 of shape (N, rows + 4, columns + 4).
+        size (tuple[int, int]): columns and rows.
+        left (int | Tensor): x of the inner part's first column, or int64 (N, 1).
+        top (int | Tensor): y of the inner part's first row, likewise.
+
+    Returns:
+        tuple[Tensor, Tensor]: int64 places of shape (N, 4) as of :func:`_two_highest`, and the
+        second highest blurred value, shape (N,).
+    """
+    columns, rows = size
     for _ in range(4):
-        sums = sums[:, 1:] + sums[:, :-1]
+        maps = maps[:, 1:] + maps[:, :-1]
     for _ in range(4):
-        sums = sums[..., 1:] + sums[..., :-1]
-    return sums
+        maps = maps[..., 1:] + maps[..., :-1]
+    flat = maps.flatten(1)
+    places = []
+    for _ in range(2):
+        index = _highest(flat, rows)
+        value = flat.gather(1, index)
+        found = value > 0
+        places.append(torch.where(found, index % columns + left, -10))
+        places.append(torch.where(found, index // columns + top, -10))
+        flat = flat.scatter(1, index, 0.0)
+    return torch.cat(places, dim=1), value.squeeze(1) / 256
 
 
 def _highest(flat: Tensor, rows: int) -> Tensor:
-    """The first highest of each row of (N, C), as (N, 1), searched in blocks for speed."""
-    blocks = flat.unflatten(1, (max(n for n in range(1, 17) if rows % n == 0), -1))
+    """The first highest pixel of each map.
+
+    Only the best block of rows is searched for it, because finding where the highest value is
+    takes several times as long as finding the value.
+
+    Args:
+        flat (Tensor): Maps of shape (N, rows * columns).
+        rows (int): The number of rows.
+
+    Returns:
+        Tensor: int64 indices of shape (N, 1).
+    """
+    count = next(n for n in range(max(rows // 4, 1), 0, -1) if rows % n == 0)
+    blocks = flat.unflatten(1, (count, -1))
     block = blocks.amax(dim=-1).argmax(dim=-1, keepdim=True)
     size = blocks.shape[-1]
     values = blocks.gather(1, block[..., None].expand(-1, -1, size)).squeeze(1)
     return block * size + values.argmax(dim=-1, keepdim=True)
 
 
-def _size(name: str, value: Union[Sequence[int], np.ndarray]) -> Tuple[int, int]:
+def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
+    """Blur maps (N, H, W) with a symmetric kernel both ways, with zeros assumed around them."""
+    reach = len(half_kernel) - 1
+    for axis, padding in ((2, (reach, reach)), (1, (0, 0, reach, reach))):
+        size = maps.shape[axis]
+        padded = F.pad(maps, padding)
+        maps = maps * half_kernel[0]
+        for offset, weight in enumerate(half_kernel[1:], start=1):
+            before = padded.narrow(axis, reach - offset, size)
+            after = padded.narrow(axis, reach + offset, size)
+            maps = maps + (before + after) * weight
+    return maps
+
+
+def _size(name: str, value: Sequence[int]) -> Tuple[int, int]:
     try:
         width, height = (operator.index(side) for side in value)
     except (TypeError, ValueError):
@@ -394,40 +608,48 @@ def _size(name: str, value: Union[Sequence[int], np.ndarray]) -> Tuple[int, int]
     return width, height
 
 
-def _kernels(value: Sequence[int]) -> Tuple[int, ...]:
+def _kernel_sizes(value: Sequence[int]) -> Tuple[int, ...]:
     try:
-        kernels = tuple(operator.index(size) for size in value)
+        sizes = tuple(operator.index(size) for size in value)
     except TypeError:
-        kernels = ()
-    if not kernels or any(size < 1 or size % 2 == 0 for size in kernels):
+        sizes = ()
+    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
         raise SettingError(
-            f'kernel_sizes={value!r}: one odd positive whole number per level is needed, such as '
+            f'kernel_sizes={value!r} must be one odd positive number for each level, such as '
             '(15, 11, 9, 7, 5)'
         )
-    if list(kernels) != sorted(kernels, reverse=True):
+    coarse_to_fine = tuple(sorted(sizes, reverse=True))
+    if sizes != coarse_to_fine:
         raise SettingError(
-            f'kernel_sizes={value!r} are not ordered from coarse to fine; that would be '
-            f'{tuple(sorted(kernels, reverse=True))}'
+            f'kernel_sizes={value!r} do not go from coarse to fine, which would be {coarse_to_fine}'
         )
-    return kernels
+    return sizes
 
 
 def _one_person(
     keypoints: np.ndarray, keypoints_visible: Optional[np.ndarray]
 ) -> Tuple[np.ndarray, np.ndarray]:
-    """Joints (K, 2) and visibility (K,) as float32, both 0 where a joint isn't visible."""
-    given = np.asarray(keypoints, dtype=np.float32)
-    if given.ndim != 3 or given.shape[0] != 1 or given.shape[2] != 2:
+    """One person's joints (K, 2) and their visibility (K,), float32."""
+    joints = np.asarray(keypoints, dtype=np.float32)
+    if joints.ndim != 3 or joints.shape[0] != 1 or joints.shape[2] != 2:
         raise SettingError(
-            f'keypoints have shape {given.shape}, and (1, K, 2) fits: the joints of one person'
+            f'keypoints have shape {joints.shape} instead of (1, K, 2), one person with K joints'
         )
-    joints = given[0]
     if keypoints_visible is None:
-        return joints, np.ones(len(joints), np.float32)
-    visible = np.asarray(keypoints_visible, dtype=np.float32)
-    if visible.shape != given.shape[:2]:
+        visible = np.ones(joints.shape[:2], np.float32)
+    else:
+        visible = np.asarray(keypoints_visible, dtype=np.float32)
+    if visible.shape != joints.shape[:2]:
         raise SettingError(
-            f'keypoints_visible has shape {visible.shape}, and keypoints of shape {given.shape} '
-            f'need {given.shape[:2]}'
+            f'keypoints_visible has shape {visible.shape} instead of {joints.shape[:2]}, one '
+            f'value for each of the keypoints of shape {joints.shape}'
         )
-    return joints, visible[0]
+    joints, visible = joints[0], visible[0]
+    if not np.isfinite(joints).all():
+        wrong = np.flatnonzero(~np.isfinite(joints).all(axis=1) & (visible >= 0.5))
+        if len(wrong):
+            raise SettingError(
+                f'keypoints {wrong.tolist()} are visible and not finite: '
+                f'{joints[wrong].tolist()}; a joint without a position needs visibility 0'
+            )
+    return joints, visible
