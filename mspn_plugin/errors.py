@@ -51,6 +51,12 @@ def plain_message(error: BaseException) -> Optional[str]:
     for link in _chain(error):
         if isinstance(link, SettingError):
             return str(link)
+        if isinstance(link, ValueError) and (ann_file := _nobody_in(link.__traceback__)):
+            return (
+                f'No person in {ann_file} can be used. A data set for training or ground-truth '
+                'boxes needs COCO keypoint annotations (person_keypoints_*.json, not '
+                'instances_*.json): persons with `keypoints`, a box, and a labelled joint.'
+            )
         advice = _advice(link.__traceback__)
         if advice is None:
             continue
@@ -104,6 +110,15 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         seen.add(id(link))
         yield link
         link = link.__cause__ or link.__context__
+
+
+def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
+    """The annotation file of a data set that MMEngine could not pack, because it is empty."""
+    for frame, _ in traceback.walk_tb(trace):
+        dataset = frame.f_locals.get('self')
+        if frame.f_code.co_name == '_serialize_data' and not dataset.data_list:
+            return dataset.ann_file
+    return None
 
 
 def _advice(trace: Optional[TracebackType]) -> Optional[str]:

@@ -5,6 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
+import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -74,34 +75,25 @@ def check_model(model: Any) -> None:
 
 
 def check_dataset(dataset: BaseDataset, name: str) -> None:
-    """Check that a data set holds labelled persons with the joints that its class declares.
+    """Check that a data set's annotations have the joints that its class declares.
 
     Args:
         dataset (BaseDataset): A loaded data set.
         name (str): The setting that it was built from, for messages.
 
     Raises:
-        SettingError: For a data set without a usable person, or with another number of joints.
+        SettingError: Naming the first annotation with another number of joints.
     """
-    ann_file = getattr(dataset, 'ann_file', '')
     declared = dataset.metainfo.get('num_keypoints')
-    annotations = getattr(getattr(dataset, 'coco', None), 'anns', {}).values()
-    for annotation in annotations:
-        given = len(annotation.get('keypoints') or ())
-        if given and declared and given != 3 * declared:
+    for index in range(len(dataset) if declared else 0):
+        info = dataset.get_data_info(index)
+        given = np.shape(info.get('keypoints'))[1:2]
+        if given and given[0] != declared:
             raise SettingError(
-                f'{name}: annotation {annotation.get("id")} in {ann_file} has {given} keypoint '
-                f'values, and the {declared} joints of {type(dataset).__name__} (its `metainfo`) '
-                f'make {3 * declared}: x, y and v of each; use a data set class or a `metainfo` '
-                'with the joints of the file'
+                f'{name}: annotation {info.get("id")} in {dataset.ann_file} has {given[0]} '
+                f'keypoints, and {type(dataset).__name__} declares {declared} (its `metainfo`); '
+                'use a data set class or a `metainfo` with the joints of the file'
             )
-    if len(dataset) == 0:
-        labelled = sum(1 for annotation in annotations if annotation.get('keypoints'))
-        raise SettingError(
-            f'{name}: no person can be used of the {len(annotations)} annotations in {ann_file}, '
-            f'of which {labelled} have keypoints; it takes COCO keypoint annotations '
-            '(person_keypoints_*.json, not instances_*.json) with a box and a labelled joint'
-        )
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:

@@ -33,3 +33,13 @@ def shared_data() -> Path:
 def coco_photos(shared_data: Path) -> Path:
     """Real COCO photographs and their annotations, in COCO's own layout."""
     return shared_data / 'coco'
+
+
+@pytest.fixture(scope='session')
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A few rendered people in COCO's layout, as the command writes them."""
+    from mspn_plugin.synthetic import main
+
+    folder = tmp_path_factory.mktemp('rendered') / 'coco'
+    main(['--out', str(folder), '--train', '8', '--val', '4', '--seed', '1'])
+    return folder

@@ -57,3 +57,20 @@ def test_a_missing_checkpoint_names_the_file(tmp_path):
         load_checkpoint(torch.nn.Linear(1, 1), str(tmp_path / 'none.pth'))
     message = plain_message(caught.value)
     assert str(tmp_path / 'none.pth') in message and 'load_from' in message
+
+
+def test_annotations_without_keypoints_are_recognised(rendered, tmp_path):
+    import json
+
+    from mmpose.datasets import CocoDataset
+
+    source = rendered / 'annotations' / 'person_keypoints_train2017.json'
+    content = json.loads(source.read_text())
+    for annotation in content['annotations']:
+        del annotation['keypoints']
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+
+    with pytest.raises(ValueError) as caught:
+        CocoDataset(ann_file=str(tmp_path / 'boxes.json'))
+    message = plain_message(caught.value)
+    assert str(tmp_path / 'boxes.json') in message and 'keypoints' in message

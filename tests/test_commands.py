@@ -1,0 +1,178 @@
+"""What a user types, through the real command line, in a folder that is not the repository."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+REPO = Path(__file__).resolve().parent.parent
+MIM = str(Path(sys.executable).with_name('mim'))
+
+SMALL = [
+    'model.backbone.init_cfg=None',
+    'model.backbone.stem_channels=8',
+    'model.backbone.unit_channels=16',
+    'model.backbone.num_blocks=[1,1,1,1]',
+    'model.head.unit_channels=16',
+    'train_dataloader.batch_size=8',
+    'train_dataloader.num_workers=0',
+    'train_dataloader.persistent_workers=False',
+    'val_dataloader.num_workers=0',
+    'val_dataloader.persistent_workers=False',
+    'test_dataloader.num_workers=0',
+    'test_dataloader.persistent_workers=False',
+    'train_cfg.val_interval=1',
+    'default_hooks.checkpoint.interval=1',
+    'default_hooks.logger.interval=1',
+]
+GROUND_TRUTH_BOXES = [
+    'val_dataloader.dataset.bbox_file=None',
+    'test_dataloader.dataset.bbox_file=None',
+]
+
+
+def mim(command, *arguments, cwd, coco_root, options=()):
+    """Run ``mim COMMAND mmpose ...`` and return the finished process."""
+    settings = ['--cfg-options', *SMALL, *options]
+    return subprocess.run(
+        [MIM, command, 'mmpose', *map(str, arguments), *settings],
+        cwd=cwd,
+        env={**os.environ, 'COCO_ROOT': str(coco_root), 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+
+
+def succeeded(done):
+    assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
+    return done
+
+
+def logged(work_dir):
+    """Every line that the runs of a work folder logged as JSON."""
+    lines = []
+    for file in sorted(Path(work_dir).glob('*/vis_data/scalars.json')):
+        lines += [json.loads(line) for line in file.read_text().splitlines()]
+    return lines
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A stranger's folder, into which the one config file was copied."""
+    shutil.copy(REPO / 'configs' / 'mspn_coco.py', tmp_path)
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_the_copied_config_trains_resumes_and_tests_on_photographs(project, coco_photos):
+    one = ['train_cfg.max_epochs=1', *GROUND_TRUTH_BOXES]
+    succeeded(mim('train', 'mspn_coco.py', cwd=project, coco_root=coco_photos, options=one))
+
+    work_dir = project / 'work_dirs' / 'mspn_coco'
+    assert (work_dir / 'epoch_1.pth').is_file()
+    steps = [line for line in logged(work_dir) if 'loss' in line]
+    assert len(steps) == 11 and all(np.isfinite(line['loss']) for line in steps)
+    assert {'loss_stage1', 'loss_stage2', 'acc_pose'} <= steps[0].keys()
+    assert any('coco/AP' in line for line in logged(work_dir))
+
+    two = ['train_cfg.max_epochs=2', *GROUND_TRUTH_BOXES]
+    command = ('train', 'mspn_coco.py', '--resume', '--amp')
+    succeeded(mim(*command, cwd=project, coco_root=coco_photos, options=two))
+    resumed = torch.load(work_dir / 'epoch_2.pth', weights_only=True)
+    assert resumed['meta']['epoch'] == 2 and resumed['meta']['iter'] == 22
+
+    boxes = coco_photos / 'person_detection_results' / 'val2017_boxes.json'
+    out = project / 'elsewhere'
+    with_boxes = [
+        f'val_dataloader.dataset.bbox_file={boxes}',
+        f'test_dataloader.dataset.bbox_file={boxes}',
+        f'test_evaluator.outfile_prefix={out}/predictions',
+        'test_evaluator.nms_mode=oks_nms',
+    ]
+    arguments = ('mspn_coco.py', work_dir / 'epoch_2.pth', '--work-dir', out)
+    report = ('--out', out / 'metrics.json', '--dump', out / 'dumped.pkl')
+    out.mkdir()
+    succeeded(
+        mim('test', *arguments, *report, cwd=project, coco_root=coco_photos, options=with_boxes)
+    )
+    metrics = json.loads((out / 'metrics.json').read_text())
+    expected = evaluate_with_pycocotools(
+        coco_photos / 'annotations' / 'person_keypoints_val2017.json',
+        out / 'predictions.keypoints.json',
+    )
+    reported = [metrics[f'coco/{name}'] for name in COCO_NAMES]
+    assert reported == pytest.approx(expected, abs=1e-9)
+    assert (out / 'dumped.pkl').stat().st_size > 0
+
+
+COCO_NAMES = 'AP', 'AP .5', 'AP .75', 'AP (M)', 'AP (L)', 'AR', 'AR .5', 'AR .75', 'AR (M)', 'AR (L)'
+
+
+def evaluate_with_pycocotools(ann_file, predictions):
+    from pycocotools.coco import COCO
+    from pycocotools.cocoeval import COCOeval
+
+    truth = COCO(str(ann_file))
+    evaluation = COCOeval(truth, truth.loadRes(str(predictions)), 'keypoints')
+    evaluation.evaluate()
+    evaluation.accumulate()
+    evaluation.summarize()
+    return list(evaluation.stats)
+
+
+def message(done):
+    """The one message of a run that was refused, without the launcher's own last words."""
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if line.startswith('mspn_plugin: ')]
+    assert len(said) == 1, done.stderr[-3000:]
+    assert 'train.py' not in done.stderr.split('mspn_plugin: ')[0], 'a traceback came first'
+    return said[0]
+
+
+@pytest.mark.slow
+def test_a_missing_data_folder_is_named_with_the_variable_that_sets_it(project):
+    nowhere = project / 'no' / 'coco'
+    done = mim('train', 'mspn_coco.py', cwd=project, coco_root=nowhere)
+    said = message(done)
+    assert str(nowhere / 'annotations' / 'person_keypoints_train2017.json') in said
+    assert 'COCO_ROOT' in said
+
+
+@pytest.mark.slow
+def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_photos):
+    succeeded(
+        mim(
+            'train',
+            'mspn_coco.py',
+            cwd=project,
+            coco_root=coco_photos,
+            options=[
+                'train_cfg.max_epochs=1',
+                'val_cfg=None',
+                'val_dataloader=None',
+                'val_evaluator=None',
+                'model.backbone.num_stages=1',
+                'model.head.num_stages=1',
+                'train_dataloader.batch_size=43',
+            ],
+        )
+    )
+    checkpoint = project / 'work_dirs' / 'mspn_coco' / 'epoch_1.pth'
+    before = checkpoint.read_bytes()
+    done = mim(
+        'test',
+        'mspn_coco.py',
+        checkpoint,
+        cwd=project,
+        coco_root=coco_photos,
+        options=GROUND_TRUTH_BOXES,
+    )
+    said = message(done)
+    assert 'num_stages' in said and '1' in said and '2' in said
+    assert checkpoint.read_bytes() == before
