@@ -4,6 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/installed
 DEMO := demo
+SIZE ?= quick
 DEMO_CONFIG := configs/mspn_synthetic.py
 
 .PHONY: help install demo test lint bench clean
@@ -11,6 +12,7 @@ DEMO_CONFIG := configs/mspn_synthetic.py
 help:
 	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
 	@echo 'make test   run the tests'
+	@echo 'make bench  measure beside MMPose and write docs/benchmarks.md'
 	@echo 'make lint   ruff and mypy'
 	@echo 'make clean  remove .venv and demo'
 
@@ -37,6 +39,12 @@ demo: $(INSTALLED) | $(DEMO)/data
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
+
+# SIZE is quick, medium or full. Without mmpretrain one row says that it is missing.
+bench: $(INSTALLED)
+	-$(BIN)/python -m pip install -q --require-hashes --no-deps --upgrade \
+		--target $(VENV)/bench -r requirements/bench.txt
+	PYTHONPATH=$(VENV)/bench $(BIN)/python benchmarks/run_all.py --size $(SIZE)
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

@@ -1,7 +1,7 @@
 """Measure MMPose models side by side: ``python -m mspn_plugin.benchmark CONFIG [CONFIG...]``.
 
 A config is a file, a name such as ``mmpose::body_2d_keypoint/.../td-hm_res50_8xb64-...py``, or the
-file name alone of a config of this plugin or of MMPose. Each becomes a row: parameters,
+file name alone of a config of this plugin or else of MMPose. Each becomes a row: parameters,
 multiply-adds, latency, throughput, training steps per second, peak memory, and average precision
 where a checkpoint and data are given.
 
@@ -61,7 +61,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from . import cost
-from .benchmark_report import draw, markdown, print_tables, write
+from .benchmark_report import draw, machine_line, markdown, print_tables, write
 from .errors import SettingError
 from .machine import describe, matrix_rate, short_name
 from .timing import clock, summarise
@@ -94,6 +94,7 @@ class Subject:
         options (dict): Values that replace the config's, by dotted keys as in ``--cfg-options``.
         change (Callable, optional): Turns the built model, in evaluation mode, into the one that
             is measured.
+        skip (tuple[str]): Members of :data:`MEASURES` that aren't measured for this model.
     """
 
     config: str
@@ -101,6 +102,7 @@ class Subject:
     name: str = ''
     options: Mapping[str, Any] = field(default_factory=dict)
     change: Optional[Callable[[nn.Module], nn.Module]] = None
+    skip: Tuple[str, ...] = ()
 
 
 @dataclass
@@ -216,7 +218,9 @@ class Contender:
         self.subject = subject
         self.settings = settings
         self.pictures = pictures
-        self.name = subject.name or Path(subject.config.split('::')[-1]).stem
+        self.skip = {*settings.skip, *subject.skip}
+        package, separator, _ = subject.config.rpartition('::')
+        self.name = subject.name or package + separator + Path(subject.config).stem
         self.reasons: Dict[str, str] = {}
         self.notes: Dict[str, str] = {}
         self.training_batch: Any = None
@@ -270,7 +274,7 @@ class Contender:
             self._attempt('AP', lambda: self._measure_accuracy(work_dir))
 
     def _attempt(self, what: str, call: Callable[[], object]) -> None:
-        if what in self.reasons or what in self.settings.skip:
+        if what in self.reasons or what in self.skip:
             return
         try:
             call()
@@ -350,7 +354,7 @@ class Contender:
         with torch.no_grad():
             self._time_test_step('latency', self.single)
             self._time_test_step('batch', self.batch)
-            if 'memory' not in self.settings.skip and 'predicting_bytes' not in self.figures:
+            if 'memory' not in self.skip and 'predicting_bytes' not in self.figures:
                 self.figures['predicting_bytes'] = cost.peak_memory(
                     lambda: self.model.test_step(self.batch),
                     [*self.model.parameters(), *self.model.buffers()],
@@ -388,7 +392,7 @@ class Contender:
             calls = self._calls(lambda: model.train_step(batch, wrapper))
             for _ in range(calls):
                 self._sample('training', lambda: model.train_step(batch, wrapper))
-            if 'memory' not in self.settings.skip and 'training_bytes' not in self.figures:
+            if 'memory' not in self.skip and 'training_bytes' not in self.figures:
                 model.zero_grad(set_to_none=True)
                 state = [
                     value
@@ -458,8 +462,8 @@ def find_config(name: str) -> str:
 
     Args:
         name (str): A file; ``package::path``, with the path below the package's configs; or a
-            file name alone, of a config of this plugin or of MMPose. The suffix ``.py`` can be
-            left out.
+            file name alone, of a config of this plugin or, where it has none of that name, of
+            MMPose. The suffix ``.py`` can be left out.
 
     Returns:
         str: The file's path.
@@ -705,7 +709,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         write(target.with_name(f'{stem}.json'), json.dumps(result, indent=1))
 
     result = run(subjects, settings, save, console)
-    write(target.with_name(f'{stem}.md'), markdown(result))
+    write(target.with_name(f'{stem}.md'), f'{machine_line(result)}\n\n{markdown(result)}\n')
     draw(result, target.with_name(f'{stem}.png'))
     print_tables(result, console)
     console.print(f'written: {target}.json, .md and .png', highlight=False, soft_wrap=True)

@@ -40,15 +40,15 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """All tables, the reasons for what is missing, and the machine, as Markdown."""
-    lines: List[str] = [machine_line(result), '']
+    """All tables and the reasons for what is missing, as Markdown."""
+    lines: List[str] = []
     for title, columns in _tables(result):
         lines += [f'**{title}**', '']
         lines += markdown_table([name for name, _ in columns], _cells(result, columns)) + ['']
     reasons = _reasons(result)
     if reasons:
         lines += [f'- {line}' for line in reasons] + ['']
-    return '\n'.join(lines)
+    return '\n'.join(lines).strip()
 
 
 def markdown_table(names: List[str], rows: List[List[str]]) -> List[str]:

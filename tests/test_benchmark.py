@@ -1,6 +1,7 @@
 """The benchmark: what it counts is right, and every config gets its row."""
 
 import json
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,10 @@ from mspn_plugin.errors import SettingError
 from mspn_plugin.machine import describe, matrix_rate, short_name
 
 REPO = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(REPO / 'benchmarks'))
+import run_all  # noqa: E402
+import write_docs  # noqa: E402
+
 MMPOSE_CONFIGS = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 TINY = {
     'model.backbone.unit_channels': 8,
@@ -97,7 +102,7 @@ def test_machines_do_not_share_file_names():
 
 
 def test_a_config_is_found_by_path_package_and_file_name():
-    name = 'td-hm_2xmspn50_8xb32-210e_coco-256x192'
+    name = 'td-hm_res50_8xb64-210e_coco-256x192'
     ours = REPO / 'configs' / 'mspn_coco.py'
     assert Path(benchmark.find_config(str(ours))) == ours
     assert Path(benchmark.find_config('mspn_coco.py')).samefile(ours)
@@ -120,7 +125,7 @@ def test_a_config_that_is_missing_is_named(name, named):
 
 
 def test_published_accuracy_comes_with_its_source():
-    path = benchmark.find_config('td-hm_4xmspn50_8xb32-210e_coco-256x192')
+    path = benchmark.find_config(f'{MMPOSE_CONFIGS}td-hm_4xmspn50_8xb32-210e_coco-256x192')
     known = benchmark.published(path)
     assert 0.7 < known['AP'] < 0.8
     assert 'mspn_coco.yml' in known['source']
@@ -240,3 +245,64 @@ def test_any_number_of_joints_and_persons_reaches_the_pipeline():
     assert person['keypoints'].shape == (3, 133, 2)
     assert person['keypoints_visible'].shape == (3, 133)
     assert person['bbox'].shape == (3, 4)
+
+
+def test_make_bench_measures_and_writes_the_page(tmp_path):
+    docs = tmp_path / 'docs'
+    status = run_all.main(
+        ['--size', 'tiny', '--only', 'neighbours', 'scaling', '--device', 'cpu']
+        + ['--results', str(docs / 'benchmarks'), '--docs', str(docs / 'benchmarks.md')]
+    )
+    assert status == 0
+    stem = short_name(describe('cpu'))
+    names = {path.name for path in (docs / 'benchmarks').iterdir()}
+    assert names == {f'{stem}.json', f'{stem}-models.png', f'{stem}-scaling.png'}
+    result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
+    assert result['complete'] and result['machine']['versions']['mmpose']
+    assert [row['name'] for row in result['neighbours']['rows']] == ['MSPN, tiny', 'absent']
+    variables = {table['variable']: table['rows'] for table in result['scaling']['tables']}
+    assert set(variables) == {'stages', 'input size', 'batch', 'persons in a picture'}
+    for rows in variables.values():
+        assert len(rows) == 2
+        assert 0 < rows[0]['multiply_adds'] < rows[1]['multiply_adds']
+        assert all(row['seconds']['median'] > 0 for row in rows)
+    text = (docs / 'benchmarks.md').read_text()
+    for picture in ('models', 'scaling'):
+        assert f'(benchmarks/{stem}-{picture}.png)' in text
+
+
+def test_every_topic_can_be_gathered():
+    assert run_all.topics()
+    for path in run_all.topics():
+        assert callable(run_all._module(path).run), path
+
+
+def test_every_neighbour_has_a_config():
+    subjects = run_all.neighbours.subjects((1, 2, 3, 4))
+    for subject in subjects:
+        assert Path(benchmark.find_config(subject.config)).is_file()
+    names = [subject.name for subject in subjects]
+    assert len(set(names)) == len(names) >= 14
+
+
+def test_claims_pair_our_network_with_mmposes():
+    def row(name, seconds):
+        timing = dict(median=seconds, low=seconds, high=seconds)
+        return dict(name=name, latency=timing, batch=timing, training=timing)
+
+    rows = [row('MMPose MSPN, 2 stages', 3.0), row('MSPN, 2 stages', 1.5), row('MSPN, 1 stage', 1)]
+    claims = run_all.neighbours.claims(rows, batch_size=8)
+    assert [claim['topic'] for claim in claims] == ['network', 'network', 'training step']
+    assert [claim['what'][-7:] for claim in claims] == ['batch 1', 'batch 8', 'batch 8']
+    assert all(claim['ratio'] == 2 and claim['mmpose_ms'] == 3000 for claim in claims)
+
+
+def test_the_page_says_what_is_slower_and_what_failed():
+    claims = [
+        dict(topic='t', what=what, ours_ms=1.0, mmpose_ms=ratio, ratio=ratio, note='')
+        for what, ratio in (('fast', 2.0), ('same', 1.01), ('slow', 0.5))
+    ]
+    text = '\n'.join(write_docs._claims(dict(claims=claims, failed={'bench_x': 'no'})))
+    assert 'Slower than MMPose: t, slow (0.50).' in text
+    assert 'within 5%: t, same (1.01).' in text
+    assert 'bench_x failed: no' in text

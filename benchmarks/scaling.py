@@ -1,0 +1,185 @@
+"""How the cost of MSPN grows: with stages, input size, batch and persons in a picture."""
+
+import functools
+import os
+from pathlib import Path
+from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmpose.apis import inference_topdown, init_model
+from torch import nn
+
+from mspn_plugin import cost
+from mspn_plugin.benchmark import find_config
+from mspn_plugin.machine import matrix_rate
+from mspn_plugin.timing import interleaved
+
+
+def run(
+    stages: Sequence[int] = (1, 2, 3, 4),
+    sizes: Sequence[Tuple[int, int]] = ((96, 128), (144, 192), (192, 256), (288, 384)),
+    batches: Sequence[int] = (1, 2, 4, 8, 16),
+    persons: Sequence[int] = (1, 2, 5, 10, 20),
+    repeats: int = 3,
+    config: str = 'mspn_coco',
+    options: Mapping[str, Any] = {},
+    device: str = 'cpu',
+) -> Dict[str, Any]:
+    """Measure all four, one variable at a time and the others at the config's values.
+
+    Args:
+        stages (Sequence[int]): Numbers of stages, at batch 1.
+        sizes (Sequence[tuple[int, int]]): Input sizes (w, h), at batch 1.
+        batches (Sequence[int]): Images in a batch.
+        persons (Sequence[int]): Persons in a picture of 640x480.
+        repeats (int): Interleaved repeats of each.
+        config (str): The config's name.
+        options (Mapping): Values that replace the config's.
+        device (str): The torch device.
+
+    Returns:
+        dict: ``matrix_multiply_adds_per_second`` of this machine, and ``tables``: each with
+        ``variable``, ``unit`` and ``rows`` of ``value``, ``images`` (that went through the
+        network), ``multiply_adds`` (of the network, for all of them) and ``seconds`` (``median``,
+        ``low``, ``high``).
+    """
+    path = find_config(config)
+    build = functools.partial(_build, path, options, device)
+    model = build({})
+    width, height = model.cfg.input_size
+    tables = [
+        _network_table(
+            'stages',
+            {n: (build(_staged(n)), (1, 3, height, width)) for n in stages},
+            repeats,
+        ),
+        _network_table(
+            'input size',
+            {f'{w}x{h}': (build(_sized(w, h)), (1, 3, h, w)) for w, h in sizes},
+            repeats,
+        ),
+        _network_table('batch', {n: (model, (n, 3, height, width)) for n in batches}, repeats),
+        _persons_table(model, persons, repeats),
+    ]
+    return dict(matrix_multiply_adds_per_second=matrix_rate(device), tables=tables)
+
+
+def draw(result: Mapping[str, Any], path: Path) -> None:
+    """Draw each table's time for one image against its variable."""
+    import matplotlib
+
+    matplotlib.use('Agg')
+    from matplotlib import pyplot
+
+    tables = result['tables']
+    figure, axes = pyplot.subplots(
+        1, len(tables), figsize=(4.2 * len(tables), 3.6), squeeze=False, layout='constrained'
+    )
+    for axis, table in zip(axes[0], tables):
+        rows = table['rows']
+        for name, divide, style in (('all', False, 'o-'), ('each', True, 's--')):
+            if divide and all(row['images'] == 1 for row in rows):
+                continue
+            by = [row['images'] if divide else 1 for row in rows]
+            median, low, high = (
+                np.array([row['seconds'][key] * 1000 / n for row, n in zip(rows, by)])
+                for key in ('median', 'low', 'high')
+            )
+            axis.errorbar(
+                range(len(rows)), median, yerr=[median - low, high - median], fmt=style, label=name
+            )
+        axis.set_xticks(range(len(rows)), [str(row['value']) for row in rows])
+        axis.set_xlabel(table['variable'])
+        axis.set_ylabel('ms')
+        axis.set_ylim(bottom=0)
+        axis.grid(alpha=0.3)
+        axis.legend()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f'.unfinished-{path.name}')
+    figure.savefig(unfinished, dpi=110)
+    pyplot.close(figure)
+    os.replace(unfinished, path)
+
+
+def _build(
+    path: str, options: Mapping[str, Any], device: str, more: Mapping[str, Any]
+) -> nn.Module:
+    cfg = Config.fromfile(path)
+    cfg.merge_from_dict({**options, **more})
+    cfg.model.backbone.init_cfg = None
+    cfg.model.test_cfg.flip_test = False
+    return init_model(cfg, device=device)
+
+
+def _staged(stages: int) -> Dict[str, Any]:
+    return {'model.backbone.num_stages': stages, 'model.head.num_stages': stages}
+
+
+def _sized(width: int, height: int) -> Dict[str, Any]:
+    return {
+        'input_size': (width, height),
+        'model.head.decoder.input_size': (width, height),
+        'model.head.decoder.heatmap_size': (width // 4, height // 4),
+    }
+
+
+def _network_table(
+    variable: str, cases: Mapping[Any, Tuple[nn.Module, Tuple[int, ...]]], repeats: int
+) -> Dict[str, Any]:
+    calls: Dict[str, Callable[[], object]] = {}
+    counts: List[int] = []
+    for value, (model, shape) in cases.items():
+        calls[str(value)] = functools.partial(
+            _heatmaps, model, torch.rand(shape, device=_device(model))
+        )
+        counts.append(cost.multiply_adds(calls[str(value)]))
+    timings = interleaved(calls, repeats, warmup=1)
+    return dict(
+        variable=variable,
+        unit='network, to the heatmaps of the last unit',
+        rows=[
+            dict(value=value, images=shape[0], multiply_adds=count, seconds=_seconds(timing))
+            for (value, (_, shape)), count, timing in zip(cases.items(), counts, timings.values())
+        ],
+    )
+
+
+def _device(model: nn.Module) -> torch.device:
+    return next(model.parameters()).device
+
+
+@torch.no_grad()
+def _heatmaps(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
+    """What a prediction computes before it decodes."""
+    head = model.head
+    last = head.predict_layers[-1]
+    return last(model.extract_feat(images)[-1][-1])
+
+
+def _persons_table(model: nn.Module, persons: Sequence[int], repeats: int) -> Dict[str, Any]:
+    rng = np.random.RandomState(0)
+    picture = rng.randint(0, 256, (480, 640, 3)).astype(np.uint8)
+    corners = rng.uniform((0, 0), (400, 200), (max(persons), 2))
+    boxes = np.concatenate((corners, corners + rng.uniform(100, 240, corners.shape)), 1)
+    calls = {
+        str(n): functools.partial(inference_topdown, model, picture, boxes[:n]) for n in persons
+    }
+    width, height = model.cfg.input_size
+    one = cost.multiply_adds(
+        functools.partial(_heatmaps, model, torch.rand(1, 3, height, width, device=_device(model)))
+    )
+    timings = interleaved(calls, repeats, warmup=1)
+    return dict(
+        variable='persons in a picture',
+        unit='picture and boxes to keypoints: cropping, network, decoding (inference_topdown)',
+        rows=[
+            dict(value=n, images=n, multiply_adds=n * one, seconds=_seconds(timing))
+            for n, timing in zip(persons, timings.values())
+        ],
+    )
+
+
+def _seconds(timing: Any) -> Dict[str, float]:
+    return dict(median=timing.median, low=timing.low, high=timing.high)

@@ -1,0 +1,174 @@
+"""Write docs/benchmarks.md from the figures that run_all.py measured."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any, Dict, List, Mapping
+
+from mspn_plugin import benchmark
+from mspn_plugin.benchmark_report import machine_line, markdown, markdown_table, significant
+
+NOTES = Path(__file__).resolve().parent / 'notes.md'
+# Ratios this close to 1 are called equal.
+TOLERANCE = 0.05
+
+_INTRODUCTION = """# Benchmarks
+
+This page is written by `make bench` from the figures in [benchmarks/](benchmarks); no number in its
+tables was typed. `make bench SIZE=quick` takes minutes, `SIZE=full` longer; each machine has a
+section of its own, and its file is replaced by the next run on it.
+
+Every ratio is MMPose's time divided by ours, from the same run on the same data: above 1 ours is
+faster."""
+
+
+def page(results: Path, docs: Path) -> str:
+    """The page's Markdown.
+
+    Args:
+        results (Path): The folder of the machines' JSON files and pictures.
+        docs (Path): The folder that the page will lie in.
+
+    Returns:
+        str: The text.
+    """
+    machines = [json.loads(p.read_text(encoding='utf-8')) for p in sorted(results.glob('*.json'))]
+    stems = [p.stem for p in sorted(results.glob('*.json'))]
+    parts = [_INTRODUCTION]
+    if not any(machine['machine']['device'] != 'cpu' for machine in machines):
+        parts.append(
+            'The same command measures on a GPU (`--device cuda`, with CUDA events). No GPU was at '
+            'hand for the figures below, so that path has not been run.'
+        )
+    for stem, machine in zip(stems, machines):
+        pictures = {
+            name: (results / f'{stem}-{name}.png').relative_to(docs).as_posix()
+            for name in ('models', 'scaling')
+            if (results / f'{stem}-{name}.png').is_file() and results.is_relative_to(docs)
+        }
+        parts += _section(machine, pictures)
+    parts += ['## What was tried and did not help', NOTES.read_text(encoding='utf-8').strip()]
+    parts += ['## How to measure other models', _documentation()]
+    return '\n\n'.join(parts) + '\n'
+
+
+def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> List[str]:
+    machine = result['machine']
+    title = machine['processor'] if machine['device'] == 'cpu' else machine['device']
+    parts = [f'## {title}, {machine["threads"]} threads', machine_line(result)]
+    if not result['complete']:
+        parts.append('This run did not finish; what it had is below.')
+    parts += _claims(result)
+    if 'neighbours' in result:
+        parts += ['### Models side by side', _neighbours(result['neighbours'])]
+        if 'models' in pictures:
+            parts.append(f'![Accuracy and cost against latency]({pictures["models"]})')
+    if 'scaling' in result:
+        parts += ['### How the cost grows', _scaling(result['scaling'])]
+        if 'scaling' in pictures:
+            parts.append(f'![Time against stages, size, batch, persons]({pictures["scaling"]})')
+    return parts
+
+
+def _claims(result: Mapping[str, Any]) -> List[str]:
+    rows = result['claims']
+    if not rows:
+        return []
+    lines = markdown_table(
+        ['topic', 'what', 'ours ms', 'MMPose ms', 'ratio', 'note'],
+        [
+            [
+                row['topic'],
+                row['what'],
+                _milliseconds(row['ours_ms']),
+                _milliseconds(row['mmpose_ms']),
+                '—' if row['ratio'] is None else f'{row["ratio"]:.2f}',
+                row['note'],
+            ]
+            for row in rows
+        ],
+    )
+    parts = ['### Ours beside MMPose', '\n'.join(lines)]
+    compared = [row for row in rows if row['ratio'] is not None]
+    slower = [row for row in compared if row['ratio'] < 1 - TOLERANCE]
+    equal = [row for row in compared if abs(row['ratio'] - 1) <= TOLERANCE]
+    parts.append(
+        'Slower than MMPose: ' + _list(slower) + '.'
+        if slower
+        else 'Nothing of these was slower than MMPose.'
+    )
+    if equal:
+        parts.append(f'As fast as MMPose, within {TOLERANCE:.0%}: {_list(equal)}.')
+    for name, reason in result['failed'].items():
+        parts.append(f'{name} failed: {reason}')
+    return parts
+
+
+def _list(rows: List[Dict[str, Any]]) -> str:
+    return '; '.join(f'{row["topic"]}, {row["what"]} ({row["ratio"]:.2f})' for row in rows)
+
+
+def _milliseconds(value: Any) -> str:
+    return '—' if value is None else significant(value)
+
+
+def _neighbours(result: Mapping[str, Any]) -> str:
+    sources: Dict[str, str] = {}
+    for row in result['rows']:
+        known = row.get('published')
+        if known:
+            sources[row['name']] = f'{row["name"]}: {known["source"]}'
+    lines = [
+        markdown(result),
+        '',
+        'Published AP is on COCO val2017 with flip test and detected boxes, as the metafiles of '
+        f'MMPose {result["machine"]["versions"].get("mmpose", "")} state it; the times are without '
+        'flip test. The rows called MSPN are this plugin: the same network, which loads the '
+        "checkpoints of MMPose's rows; no AP of its own is claimed here. Sources of AP: "
+        + '; '.join(sources.values())
+        + '.',
+    ]
+    return '\n'.join(lines)
+
+
+def _scaling(result: Mapping[str, Any]) -> str:
+    rate = result['matrix_multiply_adds_per_second']
+    lines = [
+        f'This machine multiplies square float32 matrices at {significant(rate / 1e9)} G '
+        'multiply-adds a second; the last column is the share of it that is reached.',
+        '',
+    ]
+    for table in result['tables']:
+        lines += [f'**{table["variable"]}** ({table["unit"]})', '']
+        lines += markdown_table(
+            [
+                table['variable'],
+                'multiply-adds G',
+                'ms [middle half]',
+                'ms an image',
+                'of the rate',
+            ],
+            [
+                [
+                    str(row['value']),
+                    significant(row['multiply_adds'] / 1e9),
+                    '{} [{} to {}]'.format(
+                        *(
+                            significant(row['seconds'][key] * 1000)
+                            for key in ('median', 'low', 'high')
+                        )
+                    ),
+                    significant(row['seconds']['median'] * 1000 / row['images']),
+                    f'{row["multiply_adds"] / row["seconds"]["median"] / rate:.0%}',
+                ]
+                for row in table['rows']
+            ],
+        )
+        lines.append('')
+    return '\n'.join(lines).strip()
+
+
+def _documentation() -> str:
+    """The command's own documentation, as Markdown."""
+    text = re.sub(r':\w+:`([\w.]+)`', r'`\1`', (benchmark.__doc__ or '').strip())
+    return text.replace('``', '`')
