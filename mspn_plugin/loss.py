@@ -5,9 +5,9 @@ joints that a person's heatmaps get most wrong add to the loss. MSPN's release a
 last unit of each stage.
 """
 
-from typing import Optional
+from typing import Any, Optional, Tuple
 
-import torch.nn.functional as F
+import torch
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
@@ -41,12 +41,38 @@ def joint_errors(output: Tensor, target: Tensor, target_weights: Optional[Tensor
             f'target_weights must have shape (B, K) = {tuple(output.shape[:2])}, got '
             f'{tuple(target_weights.shape)}'
         )
-    errors = F.mse_loss(_full(output), _full(target), reduction='none').mean((2, 3))
-    return errors if target_weights is None else errors * _full(target_weights)
+    errors = _JointErrors.apply(output, target)
+    return errors if target_weights is None else errors * target_weights.to(errors.dtype)
 
 
-def _full(x: Tensor) -> Tensor:
-    return x if x.is_floating_point() and x.element_size() >= 4 else x.float()
+class _JointErrors(torch.autograd.Function):
+    """The mean squared error over the last two dimensions, with one temporary at a time.
+
+    PyTorch's own operations pass over memory about twice as often: the gradient of a mean is
+    written out for every pixel, and that of ``mse_loss`` is filled with zeros before it is
+    computed. Nothing is kept for the backward pass but the heatmaps, which exist anyway.
+    """
+
+    @staticmethod
+    def forward(output: Tensor, target: Tensor) -> Tensor:
+        return _difference(output, target).square_().mean((2, 3))
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: Tuple[Tensor, Tensor], output: Tensor) -> None:
+        ctx.save_for_backward(*inputs)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+        output, target = ctx.saved_tensors
+        scale = grad * (2 / output[0, 0].numel())
+        grad_output = _difference(output, target).mul_(scale[:, :, None, None])
+        grad_target = -grad_output if ctx.needs_input_grad[1] else None
+        return grad_output.to(output.dtype), grad_target
+
+
+def _difference(output: Tensor, target: Tensor) -> Tensor:
+    half = target.dtype in (torch.float16, torch.bfloat16)
+    return output - (target.float() if half else target)
 
 
 @MODELS.register_module()
