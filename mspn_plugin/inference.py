@@ -101,8 +101,11 @@ def _check_weights(
     if missing or strange or other:
         parts = [
             f'{what}: {some(keys)}'
-            for what, keys in (('missing', missing), ('not known', strange), ('of another shape',
-                                                                              other))
+            for what, keys in (
+                ('missing', missing),
+                ('not known', strange),
+                ('of another shape', other),
+            )
             if keys
         ]
         raise SettingError(

@@ -208,8 +208,15 @@ def draw_skeletons(
             for a, b, colour in limbs:
                 if seen[a] and seen[b]:
                     colour = (0, 0, 0) if edge else colour
-                    cv2.line(drawn, tuple(place[a]), tuple(place[b]), colour, thickness + widen,
-                             cv2.LINE_AA, shift=4)
+                    cv2.line(
+                        drawn,
+                        tuple(place[a]),
+                        tuple(place[b]),
+                        colour,
+                        thickness + widen,
+                        cv2.LINE_AA,
+                        shift=4,
+                    )
             for at, colour, is_seen in zip(place, joint_colours, seen):
                 if is_seen:
                     radius = round((1.2 * thickness + 0.5 * widen + 0.5) * 16)

@@ -13,10 +13,13 @@ from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tu
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
-from .boxes import BoxFile, Boxes, number_in, whole_picture
+from .backbone import MSPNBackbone
+from .boxes import Boxes, BoxFile, number_in, whole_picture
 from .errors import SettingError
+from .fused import fuse
 from .inference import PosePredictor, Poses, load_estimator
 from .pictures import (
     VideoWriter,
@@ -29,6 +32,7 @@ from .pictures import (
     write,
     write_bytes,
 )
+from .stage_figure import StageHeatmaps
 
 RESULTS = 'keypoints.json'
 
@@ -119,7 +123,8 @@ def run(options: argparse.Namespace) -> int:
     targets = _targets(sources, options)
     device = options.device or ('cuda' if torch.cuda.is_available() else 'cpu')
     estimator = load_estimator(options.config, options.checkpoint, device)
-    predictor = PosePredictor(estimator, options.batch_size)
+    predictor = PosePredictor(_fused(estimator, options), options.batch_size)
+    stages = StageHeatmaps(estimator, options.stages) if options.show_stages else None
     options.out.mkdir(parents=True, exist_ok=True)
 
     problems = Problems()
@@ -132,12 +137,34 @@ def run(options: argparse.Namespace) -> int:
             results += result_of(frame, poses)
             if options.pictures:
                 writer.add(frame, poses)
+            if stages is not None:
+                figure = stages.figure(frame.picture, poses.boxes)
+                write_bytes(_stages_target(targets[frame.source]), figure)
             progress.update()
         writer.finish()
     write_bytes(options.out / RESULTS, json.dumps(results).encode())
     skipped = f'; {problems.count} skipped, see above' if problems.count else ''
     print(f'{options.out / RESULTS}: the poses of {len(results)} persons{skipped}')
     return 3 if problems.count else 0
+
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
+
+
+def _fused(estimator: nn.Module, options: argparse.Namespace) -> nn.Module:
+    is_ours = isinstance(getattr(estimator, 'backbone', None), MSPNBackbone)
+    if is_ours:
+        return fuse(estimator, options.stages, PRECISIONS[options.precision])
+    if options.stages or options.show_stages or options.precision != 'fp32':
+        raise SettingError(
+            f'--stages, --show-stages and --precision need the backbone MSPNBackbone, and '
+            f'{options.config} has another'
+        )
+    return estimator
+
+
+def _stages_target(target: Path) -> Path:
+    return target.with_name(f'{target.stem}.stages.png')
 
 
 class _Writer:
@@ -209,9 +236,7 @@ def _boxes(source: Path, picture: np.ndarray, box_file: Optional[BoxFile]) -> Bo
     return boxes
 
 
-def _image_ids(
-    sources: Sequence[Path], box_file: Optional[BoxFile]
-) -> Dict[Path, Iterator[int]]:
+def _image_ids(sources: Sequence[Path], box_file: Optional[BoxFile]) -> Dict[Path, Iterator[int]]:
     """Numbers for the results: those of the box file or in the names, else 1, 2, 3, ..."""
     number = box_file.image_id if box_file else number_in
     numbers = [None if is_video(source) else number(source) for source in sources]
@@ -235,8 +260,15 @@ def _targets(sources: Sequence[Path], options: argparse.Namespace) -> Dict[Path,
         name = next(name for name in names if name not in taken)
         taken.add(name)
         targets[source] = out / name
+    written = [out / RESULTS]
+    if options.pictures:
+        written += targets.values()
+    if options.show_stages:
+        if any(map(is_video, sources)):
+            raise SettingError('--show-stages goes with pictures, not with videos')
+        written += map(_stages_target, targets.values())
     inputs = {source.resolve() for source in sources}
-    for target in [out / RESULTS, *(targets.values() if options.pictures else [])]:
+    for target in written:
         if target.resolve() in inputs:
             raise SettingError(f'--out {out} would replace {target}, which is to be read')
         if target.exists() and not options.overwrite:
@@ -263,7 +295,10 @@ def _parser() -> argparse.ArgumentParser:
         'picture is one person)',
     )
     parser.add_argument(
-        '--out', type=Path, default=Path('poses'), metavar='DIR',
+        '--out',
+        type=Path,
+        default=Path('poses'),
+        metavar='DIR',
         help=f'folder for {RESULTS} and the pictures (default: %(default)s)',
     )
     parser.add_argument('--overwrite', action='store_true', help='replace what is in DIR')
@@ -271,16 +306,39 @@ def _parser() -> argparse.ArgumentParser:
         '--no-pictures', dest='pictures', action='store_false', help=f'write {RESULTS} only'
     )
     parser.add_argument(
-        '--min-box-score', type=float, default=0.3, metavar='S',
+        '--stages', type=int, metavar='K', help='stop after K stages (default: run all)'
+    )
+    parser.add_argument(
+        '--show-stages',
+        action='store_true',
+        help='write the heatmaps of every stage and unit, side by side, as NAME.stages.png',
+    )
+    parser.add_argument(
+        '--precision',
+        choices=PRECISIONS,
+        default='fp32',
+        help='what the network computes in (default: %(default)s)',
+    )
+    parser.add_argument(
+        '--min-box-score',
+        type=float,
+        default=0.3,
+        metavar='S',
         help='leave out detections below it (default: %(default)s)',
     )
     parser.add_argument(
-        '--min-joint-score', type=float, default=0.7, metavar='S',
+        '--min-joint-score',
+        type=float,
+        default=0.6,
+        metavar='S',
         help='draw no joints below it: 0.5 is a heatmap without a peak, 1.5 a perfect one '
         '(default: %(default)s)',
     )
     parser.add_argument(
-        '--batch-size', type=int, default=16, metavar='N',
+        '--batch-size',
+        type=int,
+        default=16,
+        metavar='N',
         help='persons in one batch (default: %(default)s)',
     )
     parser.add_argument('--device', metavar='D', help='cpu, cuda, ... (default: a GPU if any)')
