@@ -1,7 +1,7 @@
 # MSPN-50 with two stages on COCO, 256x192 (height x width): one file that can be copied anywhere.
 #
 #   mim train mmpose configs/mspn_coco.py
-#   mim test mmpose configs/mspn_coco.py CHECKPOINT
+#   mim test mmpose configs/mspn_coco.py --checkpoint CHECKPOINT
 #
 # Optimizer, schedule and augmentation are those of MMPose's own two-stage MSPN-50
 # (td-hm_2xmspn50_8xb32-210e_coco-256x192), for which its model zoo reports AP 0.754 on val2017.
@@ -16,6 +16,10 @@ num_stages = 2
 input_size = (192, 256)  # (w, h) in pixels
 heatmap_size = (48, 64)  # a quarter of it
 num_keypoints = 17
+
+# MMPoseInferencer looks for these two here.
+dataset_type = 'CocoDataset'
+data_mode = 'topdown'
 
 # runtime
 train_cfg = dict(max_epochs=210, val_interval=10)
@@ -87,9 +91,9 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_train2017.json',
         data_prefix=dict(img='train2017/'),
         pipeline=train_pipeline,
@@ -102,9 +106,9 @@ val_dataloader = dict(
     drop_last=False,
     sampler=dict(type='DefaultSampler', shuffle=False, round_up=False),
     dataset=dict(
-        type='CocoDataset',
+        type=dataset_type,
         data_root=data_root,
-        data_mode='topdown',
+        data_mode=data_mode,
         ann_file='annotations/person_keypoints_val2017.json',
         # The boxes that published results use. Set it to None for ground-truth boxes.
         bbox_file=data_root + 'person_detection_results/'

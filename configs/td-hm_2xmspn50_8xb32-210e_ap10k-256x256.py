@@ -2,13 +2,14 @@
 # mspn_coco.py.
 _base_ = ['_base_/input_256x256.py']
 
+dataset_type = 'AP10KDataset'
 data_root = '{{$AP10K_ROOT:data/ap10k}}/'
 num_keypoints = 17
 
 model = dict(head=dict(out_channels=num_keypoints))
 train_dataloader = dict(
     dataset=dict(
-        type='AP10KDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/ap10k-train-split1.json',
         data_prefix=dict(img='data/'),
@@ -16,7 +17,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     dataset=dict(
-        type='AP10KDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/ap10k-val-split1.json',
         bbox_file=None,
@@ -25,7 +26,7 @@ val_dataloader = dict(
 )
 test_dataloader = dict(
     dataset=dict(
-        type='AP10KDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/ap10k-test-split1.json',
         bbox_file=None,

@@ -1,6 +1,7 @@
 # MSPN-50, 4 stages, on MPII: 16 joints, PCKh. The schedule is that of mspn_coco.py.
 _base_ = ['_base_/input_256x256.py']
 
+dataset_type = 'MpiiDataset'
 data_root = '{{$MPII_ROOT:data/mpii}}/'
 num_stages = 4
 num_keypoints = 16
@@ -12,7 +13,7 @@ model = dict(
 )
 train_dataloader = dict(
     dataset=dict(
-        type='MpiiDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/mpii_train.json',
         data_prefix=dict(img='images/'),
@@ -20,7 +21,7 @@ train_dataloader = dict(
 )
 val_dataloader = dict(
     dataset=dict(
-        type='MpiiDataset',
+        type=dataset_type,
         data_root=data_root,
         ann_file='annotations/mpii_val.json',
         headbox_file=data_root + 'annotations/mpii_gt_val.mat',

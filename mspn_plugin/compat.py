@@ -22,6 +22,7 @@ def apply() -> None:
     declare_torchvision_ops()
     import_without_mmcv_ops()
     allow_mmengine_checkpoints()
+    draw_joints_with_numpy()
 
 
 def declare_torchvision_ops() -> None:
@@ -117,3 +118,28 @@ def allow_mmengine_checkpoints() -> None:
             add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
     add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')])
     add_safe_globals([(_statistics_method, 'builtins.getattr')])
+
+
+def draw_joints_with_numpy() -> None:
+    """Let MMPose draw joints with NumPy 2.4 and newer.
+
+    mmpose 1.3.2's OpenCV visualizer calls ``int()`` on a radius of shape (1,), which NumPy now
+    refuses: ``mim test --show-dir``, ``browse_dataset`` and the demos end in a TypeError. It is
+    handed a radius without dimensions.
+    """
+    import numpy as np
+
+    if np.lib.NumpyVersion(np.__version__) < '2.4.0':
+        return
+    from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer
+
+    draw = OpencvBackendVisualizer.draw_circles
+    if draw.__module__ == __name__:
+        return
+
+    def draw_circles(self: Any, center: Any, radius: Any, *args: Any, **kwargs: Any) -> Any:
+        if self.backend == 'opencv':
+            radius = np.reshape(radius, ())
+        return draw(self, center, radius, *args, **kwargs)
+
+    OpencvBackendVisualizer.draw_circles = draw_circles
