@@ -28,14 +28,25 @@ $(INSTALLED): requirements/lock.txt requirements/source.txt requirements/torch.t
 	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
 	touch $@
 
-$(DEMO)/data: $(INSTALLED)
+$(DEMO)/data: | $(INSTALLED)
 	$(BIN)/python -m mspn_plugin.synthetic --out $@ --train 1600 --val 200 --seed 0
 
+# Interrupted, it goes on from the last checkpoint; finished, it evaluates and draws again.
+demo: export COCO_ROOT = $(DEMO)/data
 demo: $(INSTALLED) | $(DEMO)/data
-	COCO_ROOT=$(DEMO)/data $(BIN)/mim train mmpose $(DEMO_CONFIG) --work-dir $(DEMO)/work_dir --resume
-	COCO_ROOT=$(DEMO)/data $(BIN)/mim test mmpose $(DEMO_CONFIG) \
-		$$(ls -t $(DEMO)/work_dir/best_coco_AP_epoch_*.pth | head -1) \
-		--work-dir $(DEMO)/test --show-dir ../pictures --interval 10
+	$(BIN)/mim train mmpose $(DEMO_CONFIG) --work-dir $(DEMO)/training --resume
+	best=$$(ls -t $(DEMO)/training/best_coco_AP_epoch_*.pth | head -1) && \
+	$(BIN)/mim test mmpose $(DEMO_CONFIG) $$best --work-dir $(DEMO)/test --out $(DEMO)/ap.json && \
+	$(BIN)/python -m mspn_plugin.predict $(DEMO_CONFIG) $$best $(DEMO)/data/val2017/*[05].jpg \
+		--boxes $(DEMO)/data/annotations/person_keypoints_val2017.json \
+		--out $(DEMO)/poses --show-stages --overwrite && \
+	$(BIN)/python -c "import json, sys; [print(f'{k:14}{v:.3f}') for k, v in \
+		json.load(open('$(DEMO)/ap.json')).items()]" && \
+	echo 'Those are persons that the network never saw. Everything lies in $(DEMO)/:' && \
+	echo "  poses and heatmaps  $(DEMO)/poses/" && \
+	echo "  AP table            $(DEMO)/ap.json" && \
+	echo "  weights             $$best" && \
+	echo "  log                 $(DEMO)/training/"
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
