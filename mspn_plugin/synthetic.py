@@ -14,9 +14,10 @@ drawn at random), turned to any side, projected, and painted part by part from f
 of part numbers is painted along with the colours. It says which joints are hidden, and it gives
 the masks, areas and boxes.
 
-**Labels.** ``v = 2``: the body part that owns the joint is what the picture shows there. ``v = 1``:
-something else covers it (another limb, the trunk, hair, an object, another person). ``v = 0``: the
-joint is outside of the picture, or the person is so hidden that COCO would not label it.
+**Labels** follow the custom of COCO's annotators. ``v = 2``: the body part that owns the joint is
+what the picture shows there. ``v = 1``: something else covers it (another limb, the trunk, hair, an
+object, another person), and a neighbour in sight says about where it is. ``v = 0``: it is outside
+of the picture or anyone's guess, or it belongs to a face or an ear that is turned away.
 Coordinates are pixels, with (0, 0) at the centre of the upper left pixel.
 
 **Left and right** are the person's own, and the picture tells them apart as a photograph does: by
@@ -108,6 +109,7 @@ PARTS = ('torso', 'pelvis', 'skirt', 'neck', 'head', 'hair', 'hat', 'rucksack') 
     for side, _ in SIDES
     for part in ('upper_arm', 'forearm', 'hand', 'thigh', 'shin', 'foot')
 )
+FACE = ('nose', 'eye', 'ear')
 TRUNK = ('torso', 'pelvis', 'skirt')
 # The parts that show a joint rather than hide it.
 OWNERS = {
@@ -314,7 +316,7 @@ class Body:
         slim = rng.normal(0, 1)
         return cls(
             height=height,
-            head=rng.uniform(0.074, 0.096),
+            head=rng.uniform(0.086, 0.108),
             trunk=0.275 * vary(),
             shoulder=0.112 * vary(),
             hip=0.062 * vary(),
@@ -323,7 +325,7 @@ class Body:
             thigh=0.235 * vary(),
             shin=0.232 * vary(),
             foot=0.105 * vary(),
-            girth=float(np.clip(1.05 + 0.13 * slim, 0.85, 1.4)),
+            girth=float(np.clip(1.12 + 0.12 * slim, 0.92, 1.45)),
         )
 
 
@@ -379,19 +381,19 @@ QUIET = ('hanging', 'hanging', 'on hip', 'folded', 'in pocket', 'behind', 'offer
 LIVELY = ('raised', 'waving', 'sideways', 'reaching', 'to face', 'hanging', 'on hip')
 SWINGING = ('swung forward', 'swung back')
 STANCES = (
-    Stance(4, ('straight', 'straight'), QUIET, (-6, 8)),
-    Stance(3, ('straight', 'relaxed'), QUIET + LIVELY, (-6, 10)),
-    Stance(3, ('astride', 'astride'), QUIET + LIVELY, (-8, 12)),
-    Stance(3, ('step ahead', 'step behind'), SWINGING, (-2, 14)),
-    Stance(2, ('knee up', 'heel up'), SWINGING, (6, 24)),
-    Stance(3, ('seated', 'seated'), QUIET + ('reaching', 'waving'), (-8, 25), seated=True),
-    Stance(1.2, ('squatting', 'squatting'), ('reaching', 'folded', 'offering'), (15, 45)),
-    Stance(1.2, ('lunge ahead', 'lunge behind'), LIVELY + SWINGING, (-5, 30)),
-    Stance(0.8, ('lunge ahead', 'kneeling'), QUIET + LIVELY, (-5, 25)),
-    Stance(1.2, ('straight', 'kicking'), LIVELY + SWINGING, (-20, 10)),
-    Stance(1, ('straight', 'raised aside'), LIVELY, (-10, 10)),
-    Stance(1.6, ('straight', 'straight'), ('reaching', 'hanging', 'offering'), (30, 80)),
-    Stance(1, ('astride', 'astride'), ('raised', 'sideways', 'waving'), (-5, 10)),
+    Stance(6, ('straight', 'straight'), QUIET, (-5, 8)),
+    Stance(4, ('straight', 'relaxed'), QUIET + LIVELY, (-5, 10)),
+    Stance(4, ('astride', 'astride'), QUIET + LIVELY, (-6, 12)),
+    Stance(4, ('step ahead', 'step behind'), SWINGING, (-2, 14)),
+    Stance(1.5, ('knee up', 'heel up'), SWINGING, (6, 22)),
+    Stance(2.5, ('seated', 'seated'), QUIET + ('reaching', 'waving'), (-8, 20), seated=True),
+    Stance(0.5, ('squatting', 'squatting'), ('reaching', 'folded', 'offering'), (15, 40)),
+    Stance(0.8, ('lunge ahead', 'lunge behind'), LIVELY + SWINGING, (-5, 25)),
+    Stance(0.4, ('lunge ahead', 'kneeling'), QUIET + LIVELY, (-5, 20)),
+    Stance(0.8, ('straight', 'kicking'), LIVELY + SWINGING, (-15, 10)),
+    Stance(0.8, ('straight', 'raised aside'), LIVELY, (-10, 10)),
+    Stance(0.7, ('straight', 'straight'), ('reaching', 'hanging', 'offering'), (30, 75)),
+    Stance(1.5, ('astride', 'astride'), ('raised', 'sideways', 'waving'), (-5, 10)),
 )
 
 
@@ -430,7 +432,7 @@ class Pose:
             arms.reverse()
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
-            (rng.normal(0, 28), rng.normal(180, 28), rng.uniform(0, 360)), p=(0.45, 0.2, 0.35)
+            (rng.normal(0, 28), rng.normal(180, 28), rng.uniform(0, 360)), p=(0.55, 0.17, 0.28)
         )
         return cls(
             turn=float(turn),
@@ -440,7 +442,7 @@ class Pose:
             lean=rng.normal(0, 5),
             twist=rng.normal(0, 9),
             look=(
-                float(np.clip(rng.normal(0, 24), -60, 60)),
+                float(np.clip(rng.normal(0, 18), -55, 55)),
                 rng.normal(0, 8) - 0.55 * max(bend, 0),
                 rng.normal(0, 6),
             ),
@@ -652,14 +654,14 @@ class Figure:
         cloud = np.array([*points.values(), crown]) * _TO_PICTURE
         self._extent = np.concatenate((cloud.min(0)[:2], cloud.max(0)[:2]))
 
-        # The trunk hides a shoulder or a hip of its far side, the head its far features.
+        # The trunk hides a shoulder or a hip of its far side, the head its far features. The nose
+        # sticks out.
+        limits = {'shoulder': -0.55, 'hip': -0.55, 'nose': -0.2}
         self.facing = np.ones(len(KEYPOINTS), bool)
         for i, name in enumerate(KEYPOINTS):
             if name in normals:
-                limit = -0.55 if name.endswith(('shoulder', 'hip')) else 0.0
+                limit = limits.get(name.rpartition('_')[2], 0.0)
                 self.facing[i] = unit(normals[name])[2] > limit
-            if name.endswith('ear') and self._ears_hidden:
-                self.facing[i] = False
 
     def _solve_arm(
         self, points: dict[str, np.ndarray], side: str, s: float, angles: np.ndarray
@@ -1012,7 +1014,8 @@ class Figure:
     # -- head ---------------------------------------------------------------------------------
 
     @property
-    def _ears_hidden(self) -> bool:
+    def ears_covered(self) -> bool:
+        """Whether hair or a hat covers both ears."""
         return self.outfit.hair_style == 'long' or self.outfit.hat == 'beanie'
 
     def _on_head(self, directions: np.ndarray, out: float = 1.0) -> np.ndarray:
@@ -1065,7 +1068,7 @@ class Figure:
             head.add(outline, colour, convex)
 
         ears = []
-        if not self._ears_hidden:
+        if not self.ears_covered:
             up = self.project(self._head_frame[:, 1])[:2] - self._origin[:2]
             for side, _ in SIDES:
                 ear = self.project(self.points[f'{side}_ear'])[:2]
@@ -1429,7 +1432,7 @@ def place(
     """Finds room for a person; false if all that was tried hides too much of another one."""
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
-    cut = rng.random() < 0.16
+    cut = rng.random() < 0.12
     lowest = h * rng.uniform(0.86, 0.985)
     # At a larger scale the feet are nearer, hence lower.
     tall = figure.body.height / h
@@ -1448,7 +1451,7 @@ def place(
             max(min(own[2], o[2]) - max(own[0], o[0]), 0.0) / min(own[2] - own[0], o[2] - o[0])
             for o in taken
         ]
-        if max(overlaps, default=0.0) < rng.choice((0.1, 0.3, 0.5)):
+        if max(overlaps, default=0.0) < rng.choice((0.05, 0.15, 0.4)):
             figure.move(x, lowest - y2)
             taken.append(own)
             return True
@@ -1465,16 +1468,22 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     """
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))
-    for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.joints)):
-        if not (0 <= x <= width - 1 and 0 <= y <= height - 1):
-            continue
+    for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.joints, strict=True)):
         side, _, joint = name.rpartition('_')
-        owners = [owner.format(side) for owner in OWNERS[joint]]
+        inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
+        if not inside or (joint in FACE and not figure.facing[i]):
+            continue
         shown = int(parts[round(y), round(x)]) - first
         part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
+        visible = part in (owner.format(side) for owner in OWNERS[joint])
         # The trunk shows the joints of its near side only; an arm or leg shows its own.
-        turned_away = not figure.facing[i] and (part in TRUNK or part == 'head')
-        keypoints[i] = x, y, 2 if part in owners and not turned_away else 1
+        visible &= bool(figure.facing[i]) or part not in TRUNK
+        visible &= joint != 'ear' or not figure.ears_covered
+        keypoints[i] = x, y, 2 if visible else 1
+    # A hidden joint is labelled where a neighbour in sight says about where it is.
+    seen = keypoints[:, 2] == 2
+    told = {i for a, b in np.array(SKELETON) - 1 for i in (a, b) if seen[a] or seen[b]}
+    keypoints[[i not in told for i in range(len(KEYPOINTS))]] = 0
     return keypoints
 
 
@@ -1527,9 +1536,9 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         if figure.pose.seated:
             paint_seat(canvas, rng, figure)
         figure.paint(canvas, 1 + i * len(PARTS))
-        if rng.random() < 0.18:
+        if rng.random() < 0.15:
             paint_held(canvas, rng, figure)
-        if rng.random() < 0.13:
+        if rng.random() < 0.1:
             paint_obstacle(canvas, rng, figure.box[3] + rng.uniform(0, 10))
 
     # Every second row and column of the map, those nearest to the labels' pixel centres.

@@ -28,6 +28,7 @@ from mspn_plugin.synthetic import (
 )
 
 RED, BLUE, SKIN = (40, 40, 210), (210, 60, 40), (150, 180, 230)
+ARM = ('shoulder', 'elbow', 'wrist')
 COUNTS = {'train': 40, 'val': 12}
 
 
@@ -289,11 +290,11 @@ class TestVisibility:
         seen = {name: v for name, (_, _, v) in keypoints.items() if 'ear' not in name}
         assert set(seen.values()) == {2}
 
-    def test_a_back_hides_the_face_and_nothing_else(self):
+    def test_a_face_that_is_turned_away_is_not_labelled_and_all_else_is_visible(self):
         _, (keypoints,) = painted(standing(180))
-        hidden = {name for name, (_, _, v) in keypoints.items() if v == 1}
-        assert {'nose', 'left_eye', 'right_eye'} <= hidden
-        assert all(name in KEYPOINTS[:5] for name in hidden)
+        unlabelled = {name for name, (_, _, v) in keypoints.items() if v == 0}
+        assert {'nose', 'left_eye', 'right_eye'} <= unlabelled <= set(KEYPOINTS[:5])
+        assert {v for name, (_, _, v) in keypoints.items() if name not in unlabelled} == {2}
 
     def test_a_side_view_hides_the_far_side_of_the_trunk(self):
         ahead = np.array((0.0, 80, 0, 0, 0))
@@ -301,7 +302,8 @@ class TestVisibility:
         # Its left side is turned away from the viewer.
         assert keypoints['right_shoulder'][2] == keypoints['right_hip'][2] == 2
         assert keypoints['left_shoulder'][2] == keypoints['left_hip'][2] == 1
-        assert keypoints['left_ear'][2] == 1
+        assert keypoints['right_ear'][2] == 2
+        assert keypoints['left_ear'][2] == 0
 
     def test_a_person_in_front_hides_the_one_behind(self):
         behind, before = standing(0), standing(0)
@@ -309,6 +311,18 @@ class TestVisibility:
         _, (hidden, shown) = painted(behind, before)
         assert hidden['left_hip'][2] == 1
         assert shown['left_hip'][2] == 2
+
+    def test_a_hidden_joint_is_labelled_only_where_a_neighbour_is_seen(self):
+        arms = np.array((0.0, 170, 0, 0, 0)), np.array((25.0, 0, 5, 0, 0))
+        figure = standing(0, arms=arms)
+        canvas, _ = painted(figure)
+        _, elbow, wrist = (figure.joints[KEYPOINTS.index(f'left_{n}')] for n in ARM)
+        for covered, expected in (((wrist,), (2, 2, 1)), ((elbow, wrist), (2, 1, 0))):
+            parts = canvas.parts[::2, ::2].copy()
+            for x, y, _ in covered:
+                parts[round(y), round(x)] = synthetic.OBJECT
+            keypoints = label(figure, 1, parts)
+            assert tuple(keypoints[KEYPOINTS.index(f'left_{n}'), 2] for n in ARM) == expected
 
     def test_what_the_border_cuts_off_is_not_labelled(self):
         figure = standing(0)
