@@ -5,6 +5,8 @@ from pathlib import Path
 
 import pytest
 
+import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
+
 REPO = Path(__file__).resolve().parent.parent
 
 
