@@ -30,7 +30,7 @@ class Boxes(NamedTuple):
 
 def whole_picture(width: int, height: int) -> Boxes:
     """One box around everything."""
-    return Boxes(np.float32([[0, 0, width, height]]), np.ones(1, np.float32), [])
+    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32), [])
 
 
 class BoxFile:

@@ -271,7 +271,7 @@ class FusedNetwork(nn.Module):
         self, backbone: MSPNBackbone, head: MultiStageHeatmapHead, stages: int, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        conv, self.pool = cast(nn.Sequential, backbone.top.top)
+        conv, self.pool = backbone.top.top
         self.stem = FusedConv.of(conv)
         self.stages = nn.ModuleList(
             FusedStage(cast(Stage, stage), hand_on=s < stages - 1)
@@ -282,7 +282,7 @@ class FusedNetwork(nn.Module):
         self.head = nn.ModuleList(FusedConv.of(c) for c in unit_head.conv_layers)
         self.requires_grad_(False)
         self.dtype = dtype
-        self.to(dtype=dtype, memory_format=torch.channels_last)
+        cast(Any, self).to(dtype=dtype, memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
         """Predict heatmaps.
@@ -324,7 +324,7 @@ class FusedEstimator(TopdownPoseEstimator):
         # Its own constructor would build what the trained estimator has.
         BaseModel.__init__(self, copy.deepcopy(given.data_preprocessor))
         self.metainfo = given.metainfo
-        self.train_cfg = {}
+        self.train_cfg: Dict[str, Any] = {}
         self.test_cfg = copy.deepcopy(given.test_cfg)
         for name in ('cfg', 'dataset_meta'):
             if hasattr(given, name):

@@ -139,13 +139,13 @@ class PosePredictor:
         batch_size (int): How many persons the network is given at a time.
     """
 
-    def __init__(self, estimator: nn.Module, batch_size: int = 16) -> None:
+    def __init__(self, estimator: Any, batch_size: int = 16) -> None:
         if batch_size < 1:
             raise SettingError(f'batch_size={batch_size} must be at least 1')
         self.estimator: Any = estimator
         self.batch_size = batch_size
-        init_default_scope(estimator.cfg.get('default_scope', 'mmpose'))
-        self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
+        init_default_scope(self.estimator.cfg.get('default_scope', 'mmpose'))
+        self.pipeline = Compose(self.estimator.cfg.test_dataloader.dataset.pipeline)
 
     def __call__(self, picture: np.ndarray, boxes: Boxes) -> Poses:
         """Predict the poses of one picture's persons.
@@ -217,8 +217,8 @@ class PosePredictor:
         """
         person = dict(
             img=picture,
-            bbox=np.float32(corners)[None],
-            bbox_score=np.float32([score]),
+            bbox=np.asarray(corners, np.float32)[None],
+            bbox_score=np.array([score], np.float32),
             **self.estimator.dataset_meta,
         )
         return self.pipeline(person)

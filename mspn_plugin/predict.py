@@ -45,13 +45,13 @@ class Frame(NamedTuple):
 
     Attributes:
         source (Path): The file that it comes from.
-        index (int | None): Which frame of the video; None for a picture.
+        number (int | None): Which frame of the video; None for a picture.
         image_id (int): Its number in the results.
         picture (np.ndarray): uint8 BGR, (height, width, 3).
     """
 
     source: Path
-    index: Optional[int]
+    number: Optional[int]
     image_id: int
     picture: np.ndarray
 
@@ -92,8 +92,8 @@ def result_of(frame: Frame, poses: Poses) -> Iterator[Dict[str, Any]]:
             bbox=[left, top, right - left, bottom - top],
             file_name=frame.source.name,
         )
-        if frame.index is not None:
-            result['frame'] = frame.index
+        if frame.number is not None:
+            result['frame'] = frame.number
         yield result
 
 
@@ -129,7 +129,7 @@ def run(options: argparse.Namespace) -> int:
 
     problems = Problems()
     results: List[Dict[str, Any]] = []
-    writer = _Writer(targets, estimator.dataset_meta, options.min_joint_score)
+    writer = _Writer(targets, predictor.estimator.dataset_meta, options.min_joint_score)
     total = sum(video_facts(s)[1] if is_video(s) else 1 for s in sources)
     with tqdm(total=total, unit='img') as progress, contextlib.closing(writer):
         pictures = _pictures(sources, box_file, problems, progress)
@@ -181,7 +181,7 @@ class _Writer:
             frame.picture, poses.keypoints, poses.scores, self.dataset_meta, self.min_score
         )
         target = self.targets[frame.source]
-        if frame.index is None:
+        if frame.number is None:
             self.finish()
             write(target, drawn)
             return

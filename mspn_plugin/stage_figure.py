@@ -8,7 +8,6 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 from mmengine.dataset import pseudo_collate
-from torch import nn
 
 from .boxes import Boxes
 from .inference import PosePredictor
@@ -24,7 +23,7 @@ class StageHeatmaps:
         stages (int, optional): Show this many stages. Defaults to all.
     """
 
-    def __init__(self, estimator: nn.Module, stages: Optional[int] = None) -> None:
+    def __init__(self, estimator: Any, stages: Optional[int] = None) -> None:
         self.estimator: Any = estimator
         if stages is not None:
             self.estimator.backbone.active_stages = stages
@@ -57,13 +56,15 @@ class StageHeatmaps:
                 pixels = np.array(sample['input_scale']) / seen.shape[::-1]
                 corner = sample['input_center'] - 0.5 * np.array(sample['input_scale'])
                 move = corner + 0.5 * pixels - 0.5
-                matrix = np.float64([[pixels[0], 0, move[0]], [0, pixels[1], move[1]]])
+                matrix = np.array([[pixels[0], 0, move[0]], [0, pixels[1], move[1]]], np.float64)
                 placed = cv2.warpAffine(seen, matrix, (width, height), flags=cv2.INTER_LINEAR)
                 laid[unit] = np.maximum(laid[unit], placed)
         return laid
 
     def figure(self, picture: np.ndarray, boxes: Boxes) -> bytes:
         """Draw the maps as a table: a row for each stage, a column for each unit.
+
+        The brightest colour is the highest value of all maps.
 
         Args:
             picture (np.ndarray): uint8 BGR, (height, width, 3).
@@ -81,7 +82,9 @@ class StageHeatmaps:
             figsize=(panel[0] * columns, (panel[1] + 0.25) * rows), layout='constrained'
         )
         grey = cv2.cvtColor(picture, cv2.COLOR_BGR2GRAY)
+        highest = max(float(heat.max()) for heat in maps) or 1.0
         for index, heat in enumerate(maps):
+            heat = heat / highest
             axes = figure.add_subplot(rows, columns, index + 1)
             axes.imshow(grey, cmap='gray', vmin=0, vmax=255)
             axes.imshow(heat, cmap='inferno', vmin=0, vmax=1, alpha=0.3 + 0.7 * heat)

@@ -1,0 +1,107 @@
+"""The ONNX file computes what PyTorch does, and runs where there is no PyTorch."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from test_predict import network, trained  # noqa: F401
+
+from mspn_plugin import SettingError
+from mspn_plugin.boxes import whole_picture
+from mspn_plugin.export import PoseGraph, check, crops, export_onnx, main
+from mspn_plugin.fused import fuse
+from mspn_plugin.inference import PosePredictor
+
+onnxruntime = pytest.importorskip('onnxruntime')
+REPO = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope='module')
+def exported(network, tmp_path_factory):  # noqa: F811
+    target = tmp_path_factory.mktemp('onnx') / 'pose.onnx'
+    assert main([*network, str(target)]) == 0
+    return target
+
+
+def session(path):
+    return onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
+
+
+def test_the_file_says_how_it_is_used(exported):
+    meta = session(exported).get_modelmeta().custom_metadata_map
+    meta = {name: json.loads(value) for name, value in meta.items()}
+    assert meta['input_size'] == [192, 256] and meta['padding'] == 1.25
+    assert meta['keypoints'][:2] == ['nose', 'left_eye'] and len(meta['keypoints']) == 17
+    assert [1, 2] in meta['flip_pairs'] and [15, 13] in meta['skeleton']
+    assert list(exported.parent.iterdir()) == [exported]
+
+
+@pytest.mark.parametrize('normalise', [True, False])
+def test_any_batch_gives_pytorchs_heatmaps(trained, tmp_path, normalise):  # noqa: F811
+    fused = fuse(trained, stages=1)
+    target = tmp_path / 'maps.onnx'
+    worst = export_onnx(fused, target, normalise=normalise, decode=False, flip_test=True)
+    assert worst <= 1e-4
+    graph = PoseGraph(fused, normalise, False, True)
+    with torch.no_grad():
+        expected = graph(crops(graph, 2))
+    given = session(target).run(None, {'image': crops(graph, 2).numpy()})[0]
+    assert np.abs(given - expected.numpy()).max() <= 1e-4 * expected.abs().max()
+
+
+def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):  # noqa: F811
+    rng = np.random.default_rng(1)
+    picture = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120),
+                         interpolation=cv2.INTER_CUBIC)
+    cv2.imwrite(str(tmp_path / 'a.png'), picture)
+    code = (
+        'import runpy, sys\n'
+        "sys.modules['torch'] = None  # importing it fails\n"
+        'sys.argv = sys.argv[1:]\n'
+        "runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "assert not any(name.startswith(('torch.', 'mmpose')) for name in sys.modules)\n"
+    )
+    demo = REPO / 'examples' / 'onnx_demo.py'
+    done = subprocess.run(
+        [sys.executable, '-c', code, str(demo), str(exported), str(tmp_path / 'a.png'),
+         str(tmp_path / 'out.png')],
+        capture_output=True, text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / 'out.png').is_file()
+    printed = np.array([line.split()[1:] for line in done.stdout.splitlines()], float)
+    model = fuse(trained)
+    model.test_cfg = dict(flip_test=False)
+    poses = PosePredictor(model)(picture, whole_picture(160, 120))
+    near = np.abs(printed[:, :2] - poses.keypoints[0]).max(axis=1) < 1.0
+    assert near.mean() > 0.8
+    assert len(demo.read_text().splitlines()) <= 40
+
+
+def test_a_file_that_computes_something_else_is_found_out(exported, trained):  # noqa: F811
+    other = fuse(trained)
+    with torch.no_grad():
+        other.network.head[-1].conv.weight.mul_(-1)
+    with pytest.raises(RuntimeError, match='differ by'):
+        check(PoseGraph(other, True, True, False), exported)
+
+
+def test_targets_are_looked_at_before_any_work(exported, network, capsys):  # noqa: F811
+    for target, said in [
+        (exported, '--overwrite'),
+        (exported.with_suffix('.pt'), 'must end in .onnx'),
+        (exported.parent / 'none' / 'a.onnx', 'does not exist'),
+    ]:
+        with pytest.raises(SystemExit):
+            main(['no config', 'no checkpoint', str(target)])
+        assert said in capsys.readouterr().err
+
+
+def test_only_float32_is_exported(trained, tmp_path):  # noqa: F811
+    with pytest.raises(SettingError, match='float32'):
+        export_onnx(fuse(trained, dtype=torch.bfloat16), tmp_path / 'a.onnx')
