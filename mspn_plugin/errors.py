@@ -10,7 +10,7 @@ import pickle
 import sys
 import traceback
 from types import TracebackType
-from typing import Callable, Iterator, Optional, Type
+from typing import Any, Callable, Iterator, Optional, Type
 
 ShowException = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], object]
 
@@ -115,7 +115,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
     """The annotation file of a data set that MMEngine could not pack, because it is empty."""
     for frame, _ in traceback.walk_tb(trace):
-        dataset = frame.f_locals.get('self')
+        dataset: Any = frame.f_locals.get('self')
         if frame.f_code.co_name == '_serialize_data' and not dataset.data_list:
             return dataset.ann_file
     return None
