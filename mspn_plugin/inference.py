@@ -81,7 +81,7 @@ def _load(checkpoint: Union[str, Path]) -> Dict[str, Any]:
         raise SettingError(f'there is no checkpoint {checkpoint}')
     try:
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), 'cpu')
-    except (EOFError, RuntimeError, ValueError) as error:
+    except (EOFError, IndexError, KeyError, RuntimeError, ValueError) as error:
         raise SettingError(f'{checkpoint} cannot be read as a checkpoint ({error})') from error
     if not isinstance(loaded, dict):
         raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')

@@ -56,8 +56,9 @@ def test_any_batch_gives_pytorchs_heatmaps(trained, tmp_path, normalise):  # noq
 
 def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):  # noqa: F811
     rng = np.random.default_rng(1)
-    picture = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120),
-                         interpolation=cv2.INTER_CUBIC)
+    picture = cv2.resize(
+        rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC
+    )
     cv2.imwrite(str(tmp_path / 'a.png'), picture)
     code = (
         'import runpy, sys\n'
@@ -68,9 +69,17 @@ def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):  # n
     )
     demo = REPO / 'examples' / 'onnx_demo.py'
     done = subprocess.run(
-        [sys.executable, '-c', code, str(demo), str(exported), str(tmp_path / 'a.png'),
-         str(tmp_path / 'out.png')],
-        capture_output=True, text=True,
+        [
+            sys.executable,
+            '-c',
+            code,
+            str(demo),
+            str(exported),
+            str(tmp_path / 'a.png'),
+            str(tmp_path / 'out.png'),
+        ],
+        capture_output=True,
+        text=True,
     )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / 'out.png').is_file()

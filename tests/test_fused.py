@@ -8,9 +8,11 @@ from mmengine.registry import init_default_scope
 from torch import nn
 
 import mspn_plugin  # noqa: F401
+
 from mmpose.models import build_pose_estimator  # isort: skip
 from mmpose.structures import PoseDataSample  # isort: skip
 from mmengine.structures import InstanceData
+
 from mspn_plugin import SettingError
 from mspn_plugin.backbone import Bottleneck, UpUnit
 from mspn_plugin.fused import FusedBottleneck, FusedConv, FusedUpUnit, fuse
@@ -44,9 +46,7 @@ def estimator(num_stages=2, norm_cfg=BN, flip_test=True, unit_channels=17):
         dict(
             type='TopdownPoseEstimator',
             data_preprocessor=dict(type='PoseDataPreprocessor'),
-            backbone=dict(
-                type='MSPNBackbone', num_blocks=[1, 2, 1, 1], stem_channels=8, **shape
-            ),
+            backbone=dict(type='MSPNBackbone', num_blocks=[1, 2, 1, 1], stem_channels=8, **shape),
             head=dict(type='MultiStageHeatmapHead', decoder=codec, **shape),
             test_cfg=dict(flip_test=flip_test, output_heatmaps=True),
         )
@@ -95,7 +95,9 @@ def test_a_norm_becomes_part_of_its_convolution(order):
     fused = FusedConv(conv, norm, nn.ReLU())
     assert fused.norm is None
     close(fused(x), norm(conv(x)).relu())
-    close(fused(x, added.clone(memory_format=torch.preserve_format)), (norm(conv(x)) + added).relu())
+    close(
+        fused(x, added.clone(memory_format=torch.preserve_format)), (norm(conv(x)) + added).relu()
+    )
 
 
 @torch.no_grad()
@@ -157,8 +159,10 @@ def test_the_flip_test_in_one_pass_predicts_what_two_do(images):
     for mine, theirs in zip(fused(images, samples(2), mode='predict'), expected):
         close(mine.pred_fields.heatmaps, theirs.pred_fields.heatmaps)
         assert abs(mine.pred_instances.keypoints - theirs.pred_instances.keypoints).max() < 0.05
-        assert abs(mine.pred_instances.keypoint_scores
-                   - theirs.pred_instances.keypoint_scores).max() < 1e-3
+        assert (
+            abs(mine.pred_instances.keypoint_scores - theirs.pred_instances.keypoint_scores).max()
+            < 1e-3
+        )
     assert passes == [4]
 
 

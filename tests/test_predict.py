@@ -59,8 +59,12 @@ def pictures(tmp_path):
     folder.mkdir()
     rng = np.random.default_rng(0)
     for name in ('000000000003.png', '000000000007.png'):
-        cv2.imwrite(str(folder / name), cv2.resize(
-            rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC))
+        cv2.imwrite(
+            str(folder / name),
+            cv2.resize(
+                rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC
+            ),
+        )
     category = dict(id=1, name='person', keypoints=['nose'])
     annotations = [
         dict(id=1, image_id=3, category_id=1, iscrowd=0, bbox=[10, 10, 60, 90]),
@@ -91,7 +95,9 @@ def test_the_command_predicts_what_mmpose_does(network, trained, pictures, tmp_p
     found = results(out)
     assert [r['image_id'] for r in found] == [3, 3, 7]
     assert sorted(p.name for p in out.iterdir()) == [
-        '000000000003.jpg', '000000000007.jpg', 'keypoints.json'
+        '000000000003.jpg',
+        '000000000007.jpg',
+        'keypoints.json',
     ]
     sample = inference_topdown(
         trained, str(pictures / '000000000003.png'), np.float32([[10, 10, 70, 100]])
@@ -126,9 +132,7 @@ def test_a_video_becomes_a_video(network, pictures, tmp_path):
     assert cv2.VideoCapture(str(out / 'clip.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
-def test_an_unreadable_picture_is_skipped_and_the_rest_is_done(
-    network, pictures, tmp_path, capsys
-):
+def test_an_unreadable_picture_is_skipped_and_the_rest_is_done(network, pictures, tmp_path, capsys):
     (pictures / '000000000005.jpg').write_bytes(b'no picture')
     (pictures / '000000000006.jpg').write_bytes(b'')
     out = tmp_path / 'out'
@@ -158,7 +162,7 @@ def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     with pytest.raises(SettingError, match='no checkpoint'):
         load_estimator(network[0], tmp_path / 'none.pth')
     strange.write_bytes(b'rubbish')
-    with pytest.raises(Exception, match='(?i)checkpoint|unpickl|load'):
+    with pytest.raises(SettingError, match='cannot be read as a checkpoint'):
         load_estimator(network[0], strange)
 
 
@@ -178,21 +182,27 @@ def test_grey_deep_and_transparent_pictures_are_read_as_colours(tmp_path):
 
 def test_boxes_outside_are_left_out_with_a_word(tmp_path):
     path = tmp_path / 'found.json'
-    path.write_text(json.dumps([
-        dict(image_id=3, category_id=1, bbox=[-20, -20, 50, 50], score=0.9),
-        dict(image_id=3, category_id=1, bbox=[500, 20, 50, 50], score=0.9),
-        dict(image_id=3, category_id=1, bbox=[5, 5, 0, 50], score=0.9),
-        dict(image_id=3, category_id=1, bbox=[1, 1, 50, 50], score=0.1),
-        dict(image_id=3, category_id=18, bbox=[1, 1, 50, 50], score=0.9),
-    ]))
+    path.write_text(
+        json.dumps(
+            [
+                dict(image_id=3, category_id=1, bbox=[-20, -20, 50, 50], score=0.9),
+                dict(image_id=3, category_id=1, bbox=[500, 20, 50, 50], score=0.9),
+                dict(image_id=3, category_id=1, bbox=[5, 5, 0, 50], score=0.9),
+                dict(image_id=3, category_id=1, bbox=[1, 1, 50, 50], score=0.1),
+                dict(image_id=3, category_id=18, bbox=[1, 1, 50, 50], score=0.9),
+            ]
+        )
+    )
     boxes = BoxFile(path, min_score=0.3).of(Path('x/000000000003.jpg'), 160, 120)
     assert boxes.corners.tolist() == [[-20, -20, 30, 30]]
     assert len(boxes.complaints) == 2 and '160x120' in boxes.complaints[0]
     assert BoxFile(path).of(Path('holiday.jpg'), 160, 120) is None
 
 
-@pytest.mark.parametrize('content', ['{"a": 1}', '[1, 2]', 'x,y', '[{"image_id": 1}]',
-                                     '[{"image_id": 1, "bbox": [1, 2, 3]}]'])
+@pytest.mark.parametrize(
+    'content',
+    ['{"a": 1}', '[1, 2]', 'x,y', '[{"image_id": 1}]', '[{"image_id": 1, "bbox": [1, 2, 3]}]'],
+)
 def test_a_file_without_boxes_is_refused(content, tmp_path):
     path = tmp_path / 'boxes.json'
     path.write_text(content)
