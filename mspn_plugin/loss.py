@@ -8,6 +8,7 @@ last unit of each stage.
 from typing import Any, Optional, Tuple
 
 import torch
+import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
@@ -17,8 +18,8 @@ from .errors import SettingError
 def joint_errors(output: Tensor, target: Tensor, target_weights: Optional[Tensor]) -> Tensor:
     """The mean squared error over the pixels of each joint's heatmap, times the joint's weight.
 
-    It is computed in float32 whatever the heatmaps are: targets reach 255, and a squared error of
-    65025 is beyond float16.
+    It is computed in float32 whatever the heatmaps are: targets reach 255, and the square of an
+    error of 256 is beyond float16.
 
     Args:
         output (Tensor): Predicted heatmaps of shape (B, K, H, W).
@@ -55,7 +56,7 @@ class _JointErrors(torch.autograd.Function):
 
     @staticmethod
     def forward(output: Tensor, target: Tensor) -> Tensor:
-        return _difference(output, target).square_().mean((2, 3))
+        return F.mse_loss(output, _comparable(target), reduction='none').mean((2, 3))
 
     @staticmethod
     def setup_context(ctx: Any, inputs: Tuple[Tensor, Tensor], output: Tensor) -> None:
@@ -64,15 +65,15 @@ class _JointErrors(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
         output, target = ctx.saved_tensors
-        scale = grad * (2 / output[0, 0].numel())
-        grad_output = _difference(output, target).mul_(scale[:, :, None, None])
+        scale = grad * (2 / (output.shape[2] * output.shape[3]))
+        grad_output = (output - _comparable(target)).mul_(scale[:, :, None, None])
         grad_target = -grad_output if ctx.needs_input_grad[1] else None
         return grad_output.to(output.dtype), grad_target
 
 
-def _difference(output: Tensor, target: Tensor) -> Tensor:
-    half = target.dtype in (torch.float16, torch.bfloat16)
-    return output - (target.float() if half else target)
+def _comparable(target: Tensor) -> Tensor:
+    """Give targets of half precision as float32, to which a prediction is then promoted."""
+    return target.float() if target.dtype in (torch.float16, torch.bfloat16) else target
 
 
 @MODELS.register_module()
