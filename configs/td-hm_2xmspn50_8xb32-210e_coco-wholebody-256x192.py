@@ -7,7 +7,7 @@ num_keypoints = 133
 
 default_hooks = dict(checkpoint=dict(save_best='coco-wholebody/AP', rule='greater'))
 # The 8 hardest of COCO's 17 joints are about a half.
-model = dict(head=dict(out_channels=num_keypoints, final_loss=dict(topk=64)))
+model = dict(head=dict(out_channels=num_keypoints, final_loss=dict(type='OHKMLoss', topk=64)))
 train_dataloader = dict(
     dataset=dict(type=dataset_type, ann_file='annotations/coco_wholebody_train_v1.0.json')
 )

@@ -1,0 +1,195 @@
+"""Every config of the folder: it builds, draws its targets, takes one step and predicts."""
+
+import json
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmengine.dataset import pseudo_collate
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
+from mmpose.registry import DATASETS, MODELS, PARAM_SCHEDULERS
+from modelindex.load_model_index import load
+
+from mspn_plugin import SettingError, config_names, config_path
+from mspn_plugin.preflight import check_fit, check_model
+
+REPO = Path(__file__).resolve().parent.parent
+# Where the photographs of each data set lie below shared_data: annotations, pictures.
+PHOTOS = {
+    'CocoDataset': ('coco/annotations/person_keypoints_train2017.json', 'coco/train2017/'),
+    'MpiiDataset': ('mpii/test_mpii.json', 'mpii/'),
+    'CocoWholeBodyDataset': ('coco_wholebody/test_coco_wholebody.json', 'coco_wholebody/'),
+    'CrowdPoseDataset': ('crowdpose/test_crowdpose.json', 'crowdpose/'),
+    'AP10KDataset': ('ap10k/test_ap10k.json', 'ap10k/'),
+}
+IMAGES_PER_EPOCH = 149813  # labelled persons of COCO's train2017
+STEPS_PER_EPOCH = IMAGES_PER_EPOCH // 256
+
+
+def draw_figures(folder, joints):
+    """Two pictures with the figures of the template, in the layout that it asks for."""
+    places = np.array([[60, 20], [30, 70], [90, 70], [60, 90], [40, 150], [80, 150]])
+    assert len(places) == joints
+    (folder / 'train').mkdir(parents=True)
+    annotations, images = [], []
+    for index in range(2):
+        picture = np.full((200, 160, 3), 60, np.uint8)
+        moved = places + 10 * index
+        for x, y in moved.tolist():
+            cv2.circle(picture, (x, y), 4, (0, 200, 255), -1)
+        cv2.imwrite(str(folder / 'train' / f'{index}.png'), picture)
+        images.append(dict(id=index, file_name=f'{index}.png', width=160, height=200))
+        keypoints = np.concatenate([moved, np.full((joints, 1), 2)], axis=1).ravel().tolist()
+        annotations.append(
+            dict(
+                id=index,
+                image_id=index,
+                category_id=1,
+                bbox=[20, 10, 90, 150],
+                area=13500,
+                iscrowd=0,
+                num_keypoints=joints,
+                keypoints=keypoints,
+            )
+        )
+    categories = [dict(id=1, name='person')]
+    file = folder / 'train.json'
+    file.write_text(json.dumps(dict(images=images, annotations=annotations, categories=categories)))
+    return str(file), str(folder / 'train') + '/'
+
+
+def dataset_of(loader, shared_data, folder):
+    """A config's data set on the files that are there."""
+    settings = loader.dataset.copy()
+    if 'metainfo' in settings:
+        ann_file, pictures = draw_figures(folder, len(settings.metainfo.keypoint_info))
+    else:
+        ann_file, pictures = (str(shared_data / path) for path in PHOTOS[settings.type])
+    settings.update(ann_file=ann_file, data_root='', data_prefix=dict(img=f'{pictures}/'))
+    for boxes in ('bbox_file', 'headbox_file'):
+        settings.pop(boxes, None)
+    return DATASETS.build(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('name', config_names())
+def test_a_config_takes_a_step_and_predicts(name, shared_data, tmp_path):
+    torch.manual_seed(0)
+    np.random.seed(0)
+    cfg = Config.fromfile(config_path(name))
+    init_default_scope(cfg.default_scope)
+    cfg.model.backbone.init_cfg = None
+    model = MODELS.build(cfg.model)
+    model.init_weights()
+    check_model(model)
+
+    train = dataset_of(cfg.train_dataloader, shared_data, tmp_path / 'train')
+    assert len(train) > 0
+    check_fit(train, model, 'train_dataloader.dataset')
+    sample = train[0]
+    levels = sample['data_samples'].gt_fields.heatmaps
+    codec = cfg.model.head.decoder
+    assert sample['inputs'].shape == (3, *codec.input_size[::-1])
+    assert len(levels) == len(codec.kernel_sizes)
+    assert levels[0].shape == (cfg.model.head.out_channels, *codec.heatmap_size[::-1])
+    assert levels[-1].max() > 128
+
+    model.train()
+    optimizer = build_optim_wrapper(model, cfg.optim_wrapper)
+    before = next(model.backbone.parameters()).detach().clone()
+    losses = model.train_step(pseudo_collate([sample]), optimizer)
+    assert np.isfinite(losses['loss'].item())
+    assert not torch.equal(before, next(model.backbone.parameters()))
+
+    model.eval()
+    val = dataset_of(cfg.val_dataloader, shared_data, tmp_path / 'val')
+    check_fit(val, model, 'val_dataloader.dataset')
+    (person,) = model.test_step(pseudo_collate([val[0]]))
+    keypoints = person.pred_instances.keypoints
+    assert keypoints.shape == (1, cfg.model.head.out_channels, 2)
+    assert np.isfinite(keypoints).all()
+    assert cfg.dataset_type == type(train).__name__
+
+
+def rates(cfg, steps):
+    """The learning rate of each step, as MMEngine's hooks change it."""
+    optimizer = build_optim_wrapper(torch.nn.Linear(1, 1), cfg.optim_wrapper).optimizer
+    schedulers = [
+        PARAM_SCHEDULERS.build(scheduler, default_args=dict(optimizer=optimizer))
+        for scheduler in cfg.param_scheduler
+    ]
+    optimizer.step()
+    found = np.empty(steps)
+    for step in range(steps):
+        found[step] = optimizer.param_groups[0]['lr']
+        for scheduler in schedulers:
+            if not scheduler.by_epoch or (step + 1) % STEPS_PER_EPOCH == 0:
+                scheduler.step()
+    return found, optimizer
+
+
+def test_mmposes_schedule_over_the_whole_run():
+    cfg = Config.fromfile(config_path('td-hm_4xmspn50_8xb32-210e_coco-256x192'))
+    init_default_scope(cfg.default_scope)
+    assert cfg.train_cfg.max_epochs == 210
+    steps = np.arange(210 * STEPS_PER_EPOCH)
+    found, optimizer = rates(cfg, len(steps))
+    warm_up = 0.001 + (1 - 0.001) * np.minimum(steps / 499, 1)
+    epoch = steps // STEPS_PER_EPOCH
+    decay = np.where(epoch < 170, 1, np.where(epoch < 200, 0.1, 0.01))
+    assert found == pytest.approx(5e-3 * warm_up * decay, rel=1e-6)
+    assert type(optimizer) is torch.optim.Adam
+
+
+def test_the_authors_schedule_over_the_whole_run():
+    cfg = Config.fromfile(config_path('td-hm_4xmspn50_megvii-8xb32-96k_coco-256x192'))
+    init_default_scope(cfg.default_scope)
+    steps = np.arange(cfg.train_cfg.max_iters)
+    assert len(steps) == 96000
+    found, optimizer = rates(cfg, len(steps))
+    warm_up = 0.1 + 0.9 * steps / 2400
+    decay = 1 - (steps - 2400) / (96000 - 2400)
+    expected = 5e-4 * 8 * np.where(steps < 2400, warm_up, decay)
+    assert found == pytest.approx(expected, rel=1e-4, abs=1e-9)
+    assert type(optimizer) is torch.optim.Adam
+    assert optimizer.param_groups[0]['weight_decay'] == 1e-5
+
+
+@pytest.mark.parametrize('recipe', ['8xb32-210e', 'megvii-8xb32-96k'])
+def test_the_number_of_stages_is_in_the_name(recipe):
+    for stages, prefix in enumerate(['', '2x', '3x', '4x'], start=1):
+        cfg = Config.fromfile(config_path(f'td-hm_{prefix}mspn50_{recipe}_coco-256x192.py'))
+        assert cfg.model.backbone.num_stages == cfg.model.head.num_stages == stages
+
+
+def test_the_authors_recipe_reads_bgr_and_empties_occluded_joints():
+    cfg = Config.fromfile(config_path('td-hm_2xmspn50_megvii-8xb32-96k_coco-256x192'))
+    assert not cfg.model.data_preprocessor.bgr_to_rgb
+    assert cfg.model.data_preprocessor.mean[::-1] == [123.675, 116.28, 103.53]
+    assert cfg.model.head.empty_occluded
+
+
+def test_an_unknown_config_names_similar_ones():
+    with pytest.raises(SettingError, match='td-hm_4xmspn50_8xb32-210e_coco-256x192'):
+        config_path('td-hm_4xmspn50_coco-256x192')
+
+
+def test_the_index_lists_configs_with_published_figures_and_their_source():
+    index = load(str(REPO / 'model-index.yml'))
+    index.build_models_with_collections()
+    listed = {Path(model.config).stem: model for model in index.models}
+    published = {name for name in config_names() if name.startswith('td-hm') and 'coco-2' in name}
+    assert published <= listed.keys()
+    for name, model in listed.items():
+        assert (REPO / model.config).is_file() and model.name == name
+        assert 'not measured' in model.data['Source']
+        assert model.results[0].metrics['AP'] > 0.7
+
+
+def test_the_documentation_lists_every_config():
+    table = (REPO / 'docs' / 'configs.md').read_text()
+    assert all(f'`{name}`' in table for name in config_names())

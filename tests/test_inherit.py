@@ -1,0 +1,196 @@
+"""A stranger's project: it inherits an installed config, and MMPose's commands and tools run it."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import venv
+from pathlib import Path
+
+import pytest
+import torch
+
+REPO = Path(__file__).resolve().parent.parent
+NAME = 'td-hm_4xmspn50_8xb32-210e_coco-256x192'
+CONFIG = f"""
+_base_ = [__import__('mspn_plugin').config_path('{NAME}')]
+
+num_stages = 2
+joints = ['nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear']
+skeleton = dict(
+    dataset_name='faces',
+    paper_info=dict(),
+    keypoint_info={{
+        i: dict(name=joint, id=i, color=[255, 0, 0], type='upper', swap=swap)
+        for i, (joint, swap) in enumerate(
+            zip(joints, ['', 'right_eye', 'left_eye', 'right_ear', 'left_ear'])
+        )
+    }},
+    skeleton_info={{}},
+    joint_weights=[1.0] * 5,
+    sigmas=[0.03] * 5,
+)
+model = dict(
+    backbone=dict(
+        num_stages=num_stages,
+        stem_channels=8,
+        unit_channels=16,
+        num_blocks=[1, 1, 1, 1],
+        init_cfg=None,
+    ),
+    head=dict(num_stages=num_stages, unit_channels=16, out_channels=5),
+)
+train_cfg = dict(max_epochs=1, val_interval=1)
+default_hooks = dict(checkpoint=dict(interval=1), logger=dict(interval=1))
+train_dataloader = dict(
+    batch_size=3,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root='mine', ann_file='train.json', data_prefix=dict(img='train2017/'),
+                 metainfo=skeleton),
+)
+val_dataloader = dict(
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(data_root='mine', ann_file='val.json', data_prefix=dict(img='val2017/'),
+                 metainfo=skeleton, bbox_file=None),
+)
+test_dataloader = val_dataloader
+val_evaluator = dict(ann_file='mine/val.json')
+test_evaluator = val_evaluator
+work_dir = 'runs/faces'
+"""
+
+
+def project_in(folder, rendered):
+    """A user's project with five joints of rendered people, and no copy of any of our files."""
+    (folder / 'faces.py').write_text(CONFIG)
+    (folder / 'mine').mkdir(parents=True)
+    for split in ('train', 'val'):
+        file = rendered / 'annotations' / f'person_keypoints_{split}2017.json'
+        content = json.loads(file.read_text())
+        for annotation in content['annotations']:
+            annotation['keypoints'] = annotation['keypoints'][:15]
+            annotation['num_keypoints'] = sum(v > 0 for v in annotation['keypoints'][2::3])
+        content['annotations'] = [a for a in content['annotations'] if a['num_keypoints']]
+        (folder / 'mine' / f'{split}.json').write_text(json.dumps(content))
+        (folder / 'mine' / f'{split}2017').symlink_to(rendered / f'{split}2017')
+    return folder
+
+
+def second_environment(folder):
+    """An environment that has what ours has, but not the plugin."""
+    venv.create(folder, with_pip=False)
+    python = folder / 'bin' / 'python'
+    found = subprocess.run(
+        [python, '-c', 'import sysconfig; print(sysconfig.get_path("purelib"))'],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    # A .pth file inside a folder that a .pth file names is not read, so ours stays hidden.
+    ours = sysconfig.get_path('purelib')
+    Path(found.stdout.strip(), 'ours.pth').write_text(f'{ours}\n')
+    return python
+
+
+def run(*command, cwd, succeeds=True):
+    done = subprocess.run(
+        [str(part) for part in command],
+        cwd=cwd,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode == 0) == succeeds, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
+    return done
+
+
+def pip(python, *arguments, cwd):
+    quietly = ('--no-deps', '--no-index', '--no-build-isolation', '-q')
+    run(sys.executable, '-m', 'pip', '--python', python, 'install', *quietly, *arguments, cwd=cwd)
+
+
+@pytest.fixture(scope='module')
+def source(tmp_path_factory):
+    """A clone, so that building leaves nothing in this one."""
+    clone = tmp_path_factory.mktemp('source')
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+        shutil.copy(REPO / name, clone)
+    for name in ('configs', 'mspn_plugin'):
+        shutil.copytree(
+            REPO / name, clone / name, ignore=shutil.ignore_patterns('__pycache__', '*.egg-info')
+        )
+    return clone
+
+
+READ = """
+from mmengine.config import Config
+cfg = Config.fromfile('faces.py')
+import mspn_plugin
+assert cfg.model.backbone.num_stages == cfg.model.head.num_stages == 2
+assert cfg.optim_wrapper.optimizer.lr == 5e-3
+print(mspn_plugin.__file__)
+print(mspn_plugin.config_path('mspn_coco'))
+"""
+
+
+@pytest.mark.slow
+def test_an_editable_install_is_inherited_from(tmp_path, source, rendered):
+    python = second_environment(tmp_path / 'environment')
+    pip(python, '-e', source, cwd=tmp_path)
+    project = project_in(tmp_path / 'project', rendered)
+    package, config = run(python, '-c', READ, cwd=project).stdout.splitlines()[-2:]
+    assert package == str(source / 'mspn_plugin' / '__init__.py')
+    assert config == str(source / 'configs' / 'mspn_coco.py')
+
+
+@pytest.mark.slow
+def test_a_project_on_the_wheel_trains_resumes_tests_and_uses_the_tools(tmp_path, source, rendered):
+    python = second_environment(tmp_path / 'environment')
+    wheels = tmp_path / 'wheels'
+    build = ('wheel', '-q', '--no-deps', '--no-index', '--no-build-isolation', '-w', wheels)
+    run(sys.executable, '-m', 'pip', *build, source, cwd=tmp_path)
+    (wheel,) = wheels.glob('*.whl')
+    pip(python, wheel, cwd=tmp_path)
+    project = project_in(tmp_path / 'project', rendered)
+
+    package, config = run(python, '-c', READ, cwd=project).stdout.splitlines()[-2:]
+    assert Path(package).is_relative_to(tmp_path / 'environment')
+    assert Path(config).is_relative_to(tmp_path / 'environment')
+
+    mim = (python, '-c', 'from mim.cli import cli; cli()')
+    run(*mim, 'train', 'mmpose', 'faces.py', cwd=project)
+    first = project / 'runs' / 'faces' / 'epoch_1.pth'
+    weights = torch.load(first, weights_only=True)['state_dict']
+    assert weights['head.predict_layers.7.conv_layers.1.conv.weight'].shape[0] == 5
+    assert 'head.predict_layers.8.conv_layers.1.conv.weight' not in weights
+
+    two = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
+    run(*mim, 'train', 'mmpose', 'faces.py', *two, cwd=project)
+    second = torch.load(project / 'runs' / 'faces' / 'epoch_2.pth', weights_only=True)
+    assert second['meta']['epoch'] == 2
+
+    pictures = ('--show-dir', 'pictures', '--interval', '1', '--dump', 'predictions.pkl')
+    run(*mim, 'test', 'mmpose', 'faces.py', '--checkpoint', first, *pictures, cwd=project)
+    assert (project / 'predictions.pkl').stat().st_size > 0
+    assert list(project.glob('runs/faces/*/pictures/*'))
+
+    def tool(name, *arguments):
+        return run(python, '-m', 'mspn_plugin.tools', name, *arguments, cwd=project).stdout
+
+    picture = sorted((rendered / 'val2017').iterdir())[0]
+    assert 'Flops' in tool('get_flops', 'faces.py', '--input-shape', 256, 192)
+    browse = ('--output-dir', 'browse', '--not-show', '--max-item-per-dataset', 1)
+    tool('browse_dataset', 'faces.py', *browse, '--mode', 'original')
+    assert any(file.is_file() for file in (project / 'browse').rglob('*'))
+    tool('publish_model', first, 'published')
+    assert list(project.glob('published-*_*.pth'))
+    tool('image_demo', picture, 'faces.py', first, '--out-file', 'poses.jpg', '--device', 'cpu')
+    assert (project / 'poses.jpg').stat().st_size > 0
+    whole = ('--det-model', 'whole_image', '--pred-out-dir', 'poses', '--device', 'cpu')
+    tool('inferencer_demo', picture, '--pose2d', 'faces.py', '--pose2d-weights', first, *whole)
+    (predicted,) = (project / 'poses').glob('*.json')
+    assert len(json.loads(predicted.read_text())[0]['keypoints']) == 5
