@@ -391,7 +391,7 @@ class MultiStageHeatmapHead(BaseHead):
         }
         parts: Dict[Tuple[int, int], Tensor] = {}
         finest = self.num_levels - 1
-        # Level by level, so that the targets of one level are held at a time.
+        # Level by level, so that each is stacked or drawn once, whichever units learn it.
         for level in sorted({self.schedule[s][u] for s, u in heatmaps} | {finest}):
             learners = [(s, u) for s, u in heatmaps if self.schedule[s][u] == level]
             target, weights = targets.level(level)
