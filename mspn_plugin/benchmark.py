@@ -385,7 +385,9 @@ class Contender:
             self.training_batch = self._batch('train', self._persons('train'))
         batch = self.training_batch
         model.train()
-        wrapper = build_optim_wrapper(model, copy.deepcopy(self.cfg.optim_wrapper))
+        # Some constructors print their settings.
+        with contextlib.redirect_stdout(io.StringIO()):
+            wrapper = build_optim_wrapper(model, copy.deepcopy(self.cfg.optim_wrapper))
         for group in wrapper.optimizer.param_groups:
             group['lr'] = _LEARNING_RATE
         try:

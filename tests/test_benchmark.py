@@ -63,6 +63,26 @@ def test_multiply_adds_of_attention_are_those_of_its_two_products():
     assert cost.multiply_adds(lambda: query @ key.transpose(2, 3)) == 2 * 3 * 6 * 5 * 4
 
 
+def test_multiply_adds_of_a_fused_convolution_are_those_by_hand():
+    ops = torch.ops.mkldnn
+    if not hasattr(ops, '_convolution_pointwise'):
+        pytest.skip('this torch has no fused convolutions for CPUs')
+    image = torch.rand(1, 16, 9, 9).to(memory_format=torch.channels_last)
+    weight, bias, settings = torch.rand(8, 16, 3, 3), torch.rand(8), ([1, 1], [1, 1], [1, 1], 1)
+    into = torch.rand(1, 8, 9, 9).to(memory_format=torch.channels_last)
+    by_hand = 8 * 9 * 9 * 16 * 3 * 3
+
+    def plain():
+        return ops._convolution_pointwise(image, weight, bias, *settings, 'relu', [], '')
+
+    def added():
+        return ops._convolution_pointwise_(
+            into, image, weight, bias, *settings, 'add', 1.0, 'relu', [], ''
+        )
+
+    assert cost.multiply_adds(plain) == cost.multiply_adds(added) == by_hand
+
+
 def test_peak_memory_counts_what_lives_at_once():
     mebi = 2**18  # float32 values in a MiB
 

@@ -1,0 +1,92 @@
+"""Simpler ways to a faster network: do they suffice?
+
+Run ``python benchmarks/bench_alternatives.py [--quick]``. All contenders are MMPose's own MSPN of
+two stages with the same weights, in evaluation mode: as it is, in channels-last memory, with batch
+norms folded by mmcv's tool, and both. ``ours_ms`` is the alternative's time and ``mmpose_ms`` that
+of the network as it is. What the plugin does instead (``mspn_plugin.fused``) is measured elsewhere.
+"""
+
+import argparse
+import copy
+import functools
+from typing import Any, Dict, List
+
+import torch
+from mmengine.config import Config
+from torch import Tensor, nn
+
+from mspn_plugin.benchmark import find_config
+from mspn_plugin.timing import interleaved
+
+# After the plugin, which lets mmpose import.
+from mmcv.cnn.utils import fuse_conv_bn  # isort: skip
+from mmpose.apis import init_model  # isort: skip
+
+CONFIG = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210e_coco-256x192'
+
+
+def networks() -> Dict[str, nn.Module]:
+    """Build the network as it is, and what is tried."""
+    plain = init_model(Config.fromfile(find_config(CONFIG)), device='cpu')
+    folded = fuse_conv_bn(copy.deepcopy(plain))
+    both = copy.deepcopy(folded).to(memory_format=torch.channels_last)
+    return {
+        'as it is': plain,
+        'channels last': copy.deepcopy(plain).to(memory_format=torch.channels_last),
+        'batch norms folded': folded,
+        'channels last, batch norms folded': both,
+    }
+
+
+@torch.no_grad()
+def heatmaps(model: nn.Module, images: Tensor) -> Tensor:
+    """Run the backbone and all heads, as MMPose does when it predicts."""
+    return model.head(model.extract_feat(images))[-1]
+
+
+def run(quick: bool) -> List[Dict[str, Any]]:
+    """Measure everything.
+
+    Args:
+        quick (bool): Whether to take fewer images and repeats.
+
+    Returns:
+        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` and
+        ``note``.
+    """
+    images = torch.rand(1 if quick else 8, 3, 256, 192)
+    calls = {}
+    for name, model in networks().items():
+        layout = torch.channels_last if 'channels last' in name else torch.contiguous_format
+        calls[name] = functools.partial(heatmaps, model, images.to(memory_format=layout))
+    times = {
+        name: timing.median * 1e3
+        for name, timing in interleaved(calls, repeats=3 if quick else 9, warmup=1).items()
+    }
+    base = times.pop('as it is')
+    return [
+        dict(
+            topic='tried',
+            what=f'{name}, 2 stages, batch {len(images)}',
+            ours_ms=time,
+            mmpose_ms=base,
+            ratio=base / time,
+            note="MMPose's network, changed, beside the same as it is",
+        )
+        for name, time in times.items()
+    ]
+
+
+def main() -> None:
+    """Print the rows as a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='fewer images and repeats')
+    for r in run(parser.parse_args().quick):
+        print(
+            f'{r["what"]:50} {r["ours_ms"]:8.1f} ms   as it is {r["mmpose_ms"]:8.1f} ms   '
+            f'x{r["ratio"]:.2f}'
+        )
+
+
+if __name__ == '__main__':
+    main()
