@@ -104,36 +104,16 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         ]
         self._profiles[1] *= PEAK
         self._device_profiles: Dict[torch.device, List[Tensor]] = {}
-        self._tabulate_rows()
+        widest = self.kernel_sizes[0]
+        self._window_starts = [_window_starts(size, widest) for size in self.heatmap_size]
+        self._representatives = [_representatives(size, widest) for size in self.heatmap_size]
+        self._windows: Dict[Tuple[int, int], np.ndarray] = {}
         self._mmpose_kernel = _half_kernel(self.kernel_sizes[-1])
 
     @property
     def num_levels(self) -> int:
         """The number of levels."""
         return len(self.kernel_sizes)
-
-    def _tabulate_rows(self) -> None:
-        """Tabulate what a joint draws, so that a person takes one product and one assignment.
-
-        A joint touches a few rows of its map on each level. Here they are one list over all
-        levels: which rows (for each y of the joint), what they hold (for each x), and the factor
-        on each (for each y).
-        """
-        height = self.heatmap_size[1]
-        y = np.arange(height)[:, None]
-        counts = [min(kernel, height) for kernel in self.kernel_sizes]
-        self._row_levels = np.repeat(np.arange(self.num_levels), counts)
-        self._rows = np.concatenate(
-            [
-                np.clip(y - kernel // 2, 0, height - count) + np.arange(count)
-                for kernel, count in zip(self.kernel_sizes, counts)
-            ],
-            axis=1,
-        )
-        contents = self._profiles[0][self._row_levels].swapaxes(0, 1)
-        factors = self._profiles[1][self._row_levels, y, self._rows]
-        self._row_contents = np.ascontiguousarray(contents, dtype=np.float32)
-        self._row_factors = factors[..., None].astype(np.float32)
 
     def encode(
         self,
@@ -200,11 +180,27 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         """Draw the joints with indices ``drawn`` in whole pixels, as (L, K, H, W)."""
         width, height = self.heatmap_size
         maps = np.zeros((self.num_levels, len(cells), height, width), np.float32)
-        x, y = cells[drawn].astype(np.intp).T
-        map_index = self._row_levels * len(cells) + drawn[:, None]
-        rows = map_index * height + self._rows[y]
-        maps.reshape(-1, width)[rows] = self._row_contents[x] * self._row_factors[y]
+        for joint, (x, y) in zip(drawn.tolist(), cells[drawn].astype(int).tolist()):
+            key = (self._representatives[0][x], self._representatives[1][y])
+            window = self._windows.get(key)
+            if window is None:
+                window = self._make_window(*key)
+            left, top = self._window_starts[0][x], self._window_starts[1][y]
+            rows, columns = window.shape[1:]
+            maps[:, joint, top : top + rows, left : left + columns] = window
         return maps
+
+    def _make_window(self, x: int, y: int) -> np.ndarray:
+        """Draw and keep all that a joint at a pixel draws, as (L, rows, columns)."""
+        if len(self._windows) >= _KEPT_WINDOWS:
+            self._windows.clear()
+        across, down = (
+            profiles[:, pixel, starts[pixel] : starts[pixel] + self.kernel_sizes[0]]
+            for profiles, starts, pixel in zip(self._profiles, self._window_starts, (x, y))
+        )
+        window = (down[:, :, None] * across[:, None, :]).astype(np.float32)
+        self._windows[x, y] = window
+        return window
 
     def _draw_gaussians(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         """Draw the joints with indices ``drawn`` at their exact places, as (L, K, H, W)."""
@@ -426,6 +422,9 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return x, y, values
 
 
+_KEPT_WINDOWS = 1024
+"""How many drawn windows a codec keeps; the kernels of the authors make at most 17 x 17."""
+
 _LOWEST_EXPONENT = -40.0
 """Keeps a Gaussian's tail from numbers so small (denormal) that processors slow down."""
 
@@ -459,6 +458,18 @@ def _impulse_profiles(size: int, kernel_size: int) -> np.ndarray:
     profiles = np.zeros((size, size))
     np.add.at(profiles, (source, place), kernel)
     return profiles / profiles.max(axis=1, keepdims=True)
+
+
+def _window_starts(size: int, kernel_size: int) -> List[int]:
+    """Where the window of a kernel's size around each pixel starts, moved inside the map."""
+    last = max(size - kernel_size, 0)
+    return [min(max(pixel - kernel_size // 2, 0), last) for pixel in range(size)]
+
+
+def _representatives(size: int, kernel_size: int) -> List[int]:
+    """For each pixel the one whose window has the same content: away from borders all have."""
+    reach = kernel_size // 2
+    return [min(reach + 1, pixel) if pixel < size - 1 - reach else pixel for pixel in range(size)]
 
 
 def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
@@ -509,14 +520,16 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
     top = (peak_band - 2) * band
     y = top + torch.arange(5 * band, device=device)
     rows = torch.arange(len(maps), device=device)[:, None] * height + y.clamp(0, height - 1)
-    strips = maps.reshape(-1, width).index_select(0, rows.flatten()).view(-1, 5 * band, width)
-    columns = strips[:, band:-band].amax(dim=1)
+    strips = maps.reshape(-1, width).index_select(0, rows.flatten())
+    columns = strips.view(-1, 5, band * width)[:, 1:4].amax(dim=1).view(-1, band, width).amax(dim=1)
     peak_x = columns.argmax(dim=-1, keepdim=True)
 
     x = peak_x + torch.arange(-6, 7, device=device)
-    inside = ((y >= 0) & (y < height))[:, :, None] & ((x >= 0) & (x < width))[:, None, :]
-    x = x.clamp(0, width - 1)[:, None, :].expand(-1, 5 * band, -1)
-    surroundings = torch.where(inside, strips.gather(2, x), 0)
+    surroundings = strips.view(-1, 5 * band, width).gather(
+        2, x.clamp(0, width - 1)[:, None, :].expand(-1, 5 * band, -1)
+    )
+    surroundings = surroundings * ((y >= 0) & (y < height)).float()[:, :, None]
+    surroundings = surroundings * ((x >= 0) & (x < width)).float()[:, None, :]
     places, second = _two_highest_blurred(surroundings, (9, 5 * band - 4), peak_x - 4, top + 2)
 
     other_bands = (torch.arange(height // band, device=device) - peak_band).abs() > 1
