@@ -1,0 +1,120 @@
+"""One training sample through the whole data pipeline, beside MMPose's own MSPN config.
+
+Run ``python benchmarks/bench_pipeline.py [--quick]``. Both configs read the same persons in COCO's
+layout: those below ``COCO_ROOT``, or in the photographs that the tests use, or else rendered
+people. A sample is read, decoded, augmented with the same random numbers, cropped, encoded into
+targets and packed, in one process; a repeat takes several persons.
+"""
+
+import argparse
+import contextlib
+import io
+import os
+import tempfile
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+from mmengine.config import Config
+
+from mspn_plugin.benchmark import find_config
+from mspn_plugin.synthetic import render_dataset
+from mspn_plugin.timing import interleaved
+
+# After the plugin, which lets mmpose import.
+from mmengine.registry import DefaultScope  # isort: skip
+from mmpose.registry import DATASETS  # isort: skip
+from mmpose.utils import register_all_modules  # isort: skip
+
+REPO = Path(__file__).resolve().parent.parent
+NAME = 'td-hm_2xmspn50_8xb32-210e_coco-256x192'
+MMPOSE = f'mmpose::body_2d_keypoint/topdown_heatmap/coco/{NAME}'
+OURS = str(REPO / 'configs' / f'{NAME}.py')
+
+
+def data_root(folder: str) -> str:
+    """Find people in COCO's layout, or render some into a folder."""
+    shared = Path(os.environ.get('MSPN_SHARED', REPO.parent / 'shared'))
+    for root in (os.environ.get('COCO_ROOT'), shared / 'data' / 'coco'):
+        if root and (Path(root) / 'annotations/person_keypoints_train2017.json').is_file():
+            return str(root)
+    rendered = Path(folder) / 'rendered'
+    render_dataset(rendered, train=32, val=1, workers=1, progress=False)
+    return str(rendered)
+
+
+def sampling(
+    config: str, root: str, persons: int, change: Callable[[Any], None] = lambda dataset: None
+) -> Callable[[], List[Any]]:
+    """Make a call that takes a config's first training samples."""
+    settings = Config.fromfile(find_config(config)).train_dataloader.dataset
+    settings.data_root = root
+    change(settings)
+    with DefaultScope.overwrite_default_scope('mmpose'), contextlib.redirect_stdout(io.StringIO()):
+        dataset = DATASETS.build(settings)
+
+    def take() -> List[Any]:
+        np.random.seed(0)
+        return [dataset.prepare_data(index % len(dataset)) for index in range(persons)]
+
+    return take
+
+
+def draw_on_device(dataset: Any) -> None:
+    """Leave the drawing of targets to the head."""
+    for step in dataset.pipeline:
+        if step['type'] == 'GenerateTarget':
+            step['encoder'].draw_on_device = True
+
+
+def run(quick: bool) -> List[Dict[str, Any]]:
+    """Measure everything.
+
+    Args:
+        quick (bool): Whether to take fewer persons and repeats.
+
+    Returns:
+        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms`` (of one sample),
+        ``ratio`` and ``note``.
+    """
+    register_all_modules(init_default_scope=False)
+    persons = 8 if quick else 32
+    with tempfile.TemporaryDirectory() as folder:
+        root = data_root(folder)
+        calls = {
+            'MMPose': sampling(MMPOSE, root, persons),
+            'targets drawn by the loader': sampling(OURS, root, persons),
+            'targets left to the head': sampling(OURS, root, persons, draw_on_device),
+        }
+        times = {
+            name: timing.median * 1e3 / persons
+            for name, timing in interleaved(calls, repeats=5 if quick else 15, warmup=1).items()
+        }
+    theirs = times.pop('MMPose')
+    source = 'rendered people' if Path(root).name == 'rendered' else 'photographs'
+    return [
+        dict(
+            topic='pipeline',
+            what=f'one training sample, {name}',
+            ours_ms=ours,
+            mmpose_ms=theirs,
+            ratio=theirs / ours,
+            note=f'{source}; reading, augmenting, cropping, encoding, packing',
+        )
+        for name, ours in times.items()
+    ]
+
+
+def main() -> None:
+    """Print the rows as a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='fewer persons and repeats')
+    for r in run(parser.parse_args().quick):
+        print(
+            f'{r["what"]:50} ours {r["ours_ms"]:8.2f} ms   MMPose {r["mmpose_ms"]:8.2f} ms   '
+            f'x{r["ratio"]:.2f}   {r["note"]}'
+        )
+
+
+if __name__ == '__main__':
+    main()
