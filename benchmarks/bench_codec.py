@@ -1,0 +1,122 @@
+"""The codec beside MMPose's: drawing all targets of a person, and reading joints in heatmaps.
+
+Run ``python benchmarks/bench_codec.py [--quick]``. MMPose's side is one ``MegviiHeatmap`` for each
+level, as its MSPN configs have them. Both sides get the same persons and the same heatmaps.
+"""
+
+import argparse
+import functools
+from typing import Any, Callable, Dict, List, Sequence, Tuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from mspn_plugin import CoarseToFineHeatmap
+from mspn_plugin.timing import interleaved
+
+# After the plugin, which lets mmpose import.
+from mmpose.codecs import MegviiHeatmap  # isort: skip
+
+INPUT, HEATMAP, JOINTS = (192, 256), (48, 64), 17
+KERNELS = (15, 11, 9, 7, 5)
+
+
+def persons(count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Make joints (count, 1, K, 2) anywhere in the input, nine of ten visible (count, 1, K)."""
+    rng = np.random.default_rng(0)
+    joints = rng.uniform(0, INPUT, (count, 1, JOINTS, 2)).astype(np.float32)
+    return joints, (rng.random((count, 1, JOINTS)) < 0.9).astype(np.float32)
+
+
+def predicted(joints: np.ndarray, visible: np.ndarray) -> Tensor:
+    """Make heatmaps (B, K, H, W) such as a network predicts: peaks and noise."""
+    codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
+    maps = [codec.encode(*person)['heatmaps'][-1] for person in zip(joints, visible)]
+    noise = np.random.default_rng(1).normal(0, 4, (len(maps), *maps[0].shape))
+    return torch.from_numpy((np.stack(maps) + noise).astype(np.float32))
+
+
+def row(
+    what: str,
+    calls: Dict[str, Callable[[], object]],
+    repeats: int,
+    persons_each: Sequence[int],
+    note: str = '',
+) -> Dict[str, Any]:
+    """Time two contenders in turn and divide by the persons that each takes."""
+    times = interleaved(calls, repeats=repeats)
+    ours, theirs = (
+        timing.median * 1e3 / count for timing, count in zip(times.values(), persons_each)
+    )
+    return dict(
+        topic='codec', what=what, ours_ms=ours, mmpose_ms=theirs, ratio=theirs / ours, note=note
+    )
+
+
+def run(quick: bool) -> List[Dict[str, Any]]:
+    """Measure everything.
+
+    Args:
+        quick (bool): Whether to take fewer repeats.
+
+    Returns:
+        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms`` (of one person),
+        ``ratio`` and ``note``.
+    """
+    repeats = 7 if quick else 31
+    joints, visible = persons(32)
+    theirs = [MegviiHeatmap(INPUT, HEATMAP, kernel) for kernel in KERNELS]
+
+    def draw(codecs: Sequence[Any]) -> None:
+        for person in zip(joints, visible):
+            for codec in codecs:
+                codec.encode(*person)
+
+    rows = []
+    for name, settings in (('', {}), (', unbiased', dict(unbiased=True))):
+        codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS, **settings)
+        calls = {
+            'ours': functools.partial(draw, [codec]),
+            'mmpose': functools.partial(draw, theirs),
+        }
+        rows.append(row(f'drawing five levels of a person{name}', calls, repeats, (32, 32)))
+    on_device = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
+    batch = torch.from_numpy(joints[:, 0]), torch.from_numpy(visible[:, 0])
+
+    def draw_batch() -> None:
+        for level in range(len(KERNELS)):
+            on_device.draw(*batch, level)
+
+    calls = {'ours': draw_batch, 'mmpose': functools.partial(draw, theirs)}
+    rows.append(row('drawing five levels on the device, batch 32', calls, repeats, (32, 32)))
+
+    heatmaps = predicted(joints, visible)
+    arrays = heatmaps.numpy()
+    for decoding in ('megvii', 'mmpose'):
+        codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS, decoding=decoding)
+        if decoding == 'mmpose':
+            mine, reference = codec.decode(arrays[0]), theirs[-1].decode(arrays[0])
+            np.testing.assert_allclose(mine[0], reference[0], atol=1e-3)
+        for size in (1, 32):
+            calls = {
+                'ours': functools.partial(codec.batch_decode, heatmaps[:size]),
+                'mmpose': lambda size=size: [theirs[-1].decode(m) for m in arrays[:size]],
+            }
+            rows.append(row(f"decoding='{decoding}', batch {size}", calls, repeats, (size, size)))
+    return rows
+
+
+def main() -> None:
+    """Print the rows as a table."""
+    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
+    parser.add_argument('--quick', action='store_true', help='fewer repeats')
+    for r in run(parser.parse_args().quick):
+        print(
+            f'{r["what"]:48} ours {r["ours_ms"]:8.3f} ms   MMPose {r["mmpose_ms"]:8.3f} ms   '
+            f'x{r["ratio"]:.2f}   {r["note"]}'
+        )
+
+
+if __name__ == '__main__':
+    main()
