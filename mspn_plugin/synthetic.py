@@ -316,14 +316,14 @@ class Body:
         slim = rng.normal(0, 1)
         return cls(
             height=height,
-            head=rng.uniform(0.086, 0.108),
-            trunk=0.275 * vary(),
-            shoulder=0.112 * vary(),
-            hip=0.062 * vary(),
-            upper_arm=0.165 * vary(),
-            forearm=0.150 * vary(),
-            thigh=0.235 * vary(),
-            shin=0.232 * vary(),
+            head=rng.uniform(0.1, 0.12),
+            trunk=0.27 * vary(),
+            shoulder=0.12 * vary(),
+            hip=0.066 * vary(),
+            upper_arm=0.158 * vary(),
+            forearm=0.146 * vary(),
+            thigh=0.215 * vary(),
+            shin=0.212 * vary(),
             foot=0.105 * vary(),
             girth=float(np.clip(1.12 + 0.12 * slim, 0.92, 1.45)),
         )
@@ -333,7 +333,7 @@ class Body:
 # how far the forearm folds inward rather than forward, and (no angle) how far it folds upward.
 Ranges = tuple[tuple[float, float], ...]
 ARMS: dict[str, Ranges] = {
-    'hanging': ((4, 18), (-12, 14), (3, 30), (0, 50), (0, 0)),
+    'hanging': ((8, 24), (-12, 14), (3, 30), (0, 50), (0, 0)),
     'on hip': ((36, 52), (-28, -8), (85, 110), (70, 92), (0, 0)),
     'folded': ((2, 14), (14, 34), (88, 108), (60, 84), (0, 0.1)),
     'in pocket': ((14, 26), (-16, -2), (30, 52), (50, 80), (0, 0)),
@@ -377,8 +377,16 @@ class Stance:
     seated: bool = False
 
 
-QUIET = ('hanging', 'hanging', 'on hip', 'folded', 'in pocket', 'behind', 'offering', 'to face')
-LIVELY = ('raised', 'waving', 'sideways', 'reaching', 'to face', 'hanging', 'on hip')
+QUIET = ('hanging',) * 5 + (
+    'on hip',
+    'on hip',
+    'folded',
+    'in pocket',
+    'behind',
+    'offering',
+    'to face',
+)
+LIVELY = ('raised', 'waving', 'sideways', 'reaching', 'hanging', 'on hip')
 SWINGING = ('swung forward', 'swung back')
 STANCES = (
     Stance(6, ('straight', 'straight'), QUIET, (-5, 8)),
@@ -432,17 +440,17 @@ class Pose:
             arms.reverse()
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
-            (rng.normal(0, 28), rng.normal(180, 28), rng.uniform(0, 360)), p=(0.55, 0.17, 0.28)
+            (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(0, 360)), p=(0.66, 0.14, 0.2)
         )
         return cls(
             turn=float(turn),
-            tilt=rng.uniform(-4, 14),
+            tilt=rng.uniform(-3, 10),
             roll=rng.normal(0, 3),
             bend=bend,
             lean=rng.normal(0, 5),
             twist=rng.normal(0, 9),
             look=(
-                float(np.clip(rng.normal(0, 18), -55, 55)),
+                float(np.clip(rng.normal(0, 14), -50, 50)),
                 rng.normal(0, 8) - 0.55 * max(bend, 0),
                 rng.normal(0, 6),
             ),
@@ -497,7 +505,7 @@ class Outfit:
             sleeve=float(rng.choice((0, 0.5, 1, 2), p=(0.12, 0.38, 0.1, 0.4))),
             trouser={'trousers': 1.9, 'shorts': rng.uniform(0.55, 0.95)}.get(lower, 0.0),
             skirt=rng.uniform(0.6, 1.25) if lower in ('skirt', 'dress') else 0.0,
-            pattern=one_of(plain=0.5, hoops=0.18, stripes=0.1, checks=0.07, dots=0.08, yoke=0.07),
+            pattern=one_of(plain=0.4, hoops=0.12, stripes=0.07, checks=0.05, dots=0.06, yoke=0.3),
             front=one_of(none=0.35, buttons=0.2, jacket=0.2, badge=0.13, tie=0.12),
             hair_style=one_of(bald=0.1, short=0.46, long=0.22, bun=0.1, tail=0.12),
             hat=one_of(none=0.72, cap=0.13, beanie=0.09, brim=0.06),
@@ -520,12 +528,12 @@ _LAYERS = np.array((1, 0.86, 0.36))
 # as parts of the body's height.
 _TRUNK_SLICES = np.array(
     (
-        (-0.16, 0.088, 0.062),
-        (0.08, 0.100, 0.068),
-        (0.42, 0.084, 0.058),
-        (0.74, 0.108, 0.068),
-        (0.92, 0.108, 0.058),
-        (1.03, 0.066, 0.040),
+        (-0.16, 0.096, 0.070),
+        (0.08, 0.110, 0.077),
+        (0.42, 0.095, 0.066),
+        (0.74, 0.118, 0.076),
+        (0.92, 0.116, 0.066),
+        (1.03, 0.070, 0.044),
     )
 )
 # Direction in the head's own axes, and distance from its middle in units of its surface.
@@ -676,7 +684,7 @@ class Figure:
         fold = unit(fold - fold @ upper * upper)
         lower = np.cos(elbow) * upper + np.sin(elbow) * fold
         # A thumb points where the elbow folds, and towards the middle.
-        thumb = 0.034 * lower + 0.028 * unit(fold + np.array((-0.6 * s, 0, 0.4)))
+        thumb = 0.036 * lower + 0.036 * unit(fold + np.array((-0.6 * s, 0, 0.4)))
         points[f'{side}_shoulder'] = self._neck + chest @ shoulder * height
         points[f'{side}_elbow'] = (
             points[f'{side}_shoulder'] + chest @ upper * body.upper_arm * height
@@ -740,7 +748,7 @@ class Figure:
             rb * _LAYERS,
             flat,
         )
-        stroke.add(outlines[0], shade(colour, 0.66))
+        stroke.add(outlines[0], shade(colour, 0.58))
         stroke.add(outlines[1], colour)
         stroke.add(outlines[2], mix(colour, (255, 255, 255), 0.1))
 
@@ -768,7 +776,7 @@ class Figure:
             self.points[f'{side}_{name}']
             for name in ('shoulder', 'elbow', 'wrist', 'hand', 'thumb')
         )
-        bare = np.array((0.034, 0.026, 0.018)) * self.body.girth
+        bare = np.array((0.038, 0.031, 0.023)) * self.body.girth
         loose = bare * outfit.looseness
         upper = Stroke(
             self._depth(f'{side}_shoulder', f'{side}_elbow') + 0.012 * height, f'{side}_upper_arm'
@@ -795,8 +803,8 @@ class Figure:
         else:
             self._limb(lower, elbow, wrist, bare[1], bare[2], outfit.skin)
         glove = outfit.accent if outfit.gloves else outfit.skin
-        self._limb(palm, wrist + 0.3 * (hand - wrist), thumb, 0.012, 0.0085, glove)
-        self._limb(palm, wrist, hand, 0.019, 0.0205, glove)
+        self._limb(palm, wrist + 0.3 * (hand - wrist), thumb, 0.014, 0.011, glove)
+        self._limb(palm, wrist, hand, 0.024, 0.028, glove)
         return [upper, lower, palm]
 
     def _leg(self, side: str) -> list[Stroke]:
@@ -804,7 +812,7 @@ class Figure:
         hip, knee, ankle, heel, toe = (
             self.points[f'{side}_{name}'] for name in ('hip', 'knee', 'ankle', 'heel', 'toe')
         )
-        bare = np.array((0.056, 0.036, 0.021)) * self.body.girth
+        bare = np.array((0.062, 0.044, 0.029)) * self.body.girth
         loose = bare * (0.5 + 0.5 * outfit.looseness)
         thigh = Stroke(self._depth(f'{side}_hip', f'{side}_knee') - 0.02 * height, f'{side}_thigh')
         shin = Stroke(self._depth(f'{side}_knee', f'{side}_ankle') - 0.025 * height, f'{side}_shin')
@@ -823,13 +831,13 @@ class Figure:
         if outfit.trouser > 1:
             hem = knee + (outfit.trouser - 1) * (ankle - knee)
             self._limb(shin, knee, hem, loose[1], 1.25 * loose[2], outfit.bottom, flat=True)
-        self._limb(foot, heel, toe, 0.023, 0.018, outfit.shoe)
+        self._limb(foot, heel, toe, 0.029, 0.024, outfit.shoe)
         self._limb(
             shin if foot.depth < shin.depth else foot,
             ankle + 0.15 * (knee - ankle),
             ankle,
-            0.022,
-            0.025,
+            0.030,
+            0.031,
             outfit.shoe,
         )
         return [thigh, shin, foot]
@@ -846,7 +854,7 @@ class Figure:
         body, slices = self.body, _TRUNK_SLICES
         # Girth shows at the belly more than at the shoulders.
         fat = np.interp(t, (0, 0.4, 1), (1, 1.15, 0.25)) * (body.girth - 1) + 1
-        broad = np.interp(t, (0, 1), (body.hip / 0.062, body.shoulder / 0.112))
+        broad = np.interp(t, (0, 1), (body.hip / 0.066, body.shoulder / 0.12))
         width = np.interp(t, slices[:, 0], slices[:, 1]) * fat * broad * body.height
         depth = np.interp(t, slices[:, 0], slices[:, 2]) * fat * body.height
         angle = np.deg2rad(angle)
@@ -1224,7 +1232,7 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
         paint_outdoors(canvas, rng, horizon)
     else:
         paint_indoors(canvas, rng, horizon)
-    for _ in range(rng.integers(1, 7)):
+    for _ in range(rng.integers(0, 6)):
         paint_clutter(canvas, rng, horizon)
 
 
@@ -1525,7 +1533,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
 
     figures: list[Figure] = []
     taken: list[np.ndarray] = []
-    for _ in range(rng.choice(MAX_PERSONS, p=(0.3, 0.35, 0.22, 0.13)) + 1):
+    for _ in range(rng.choice(MAX_PERSONS, p=(0.4, 0.35, 0.17, 0.08)) + 1):
         tall = float(np.clip(h * rng.uniform(0.42, 0.9), 105, 300))
         figure = Figure(Body.draw(rng, tall), Pose.draw(rng), Outfit.draw(rng), light)
         if place(figure, rng, canvas, taken):
