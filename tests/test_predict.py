@@ -157,7 +157,7 @@ def test_what_is_there_is_not_replaced(network, pictures, tmp_path, capsys):
 def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     strange = tmp_path / 'strange.pth'
     torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1)}}, strange)
-    with pytest.raises(SettingError, match='of another network.*missing.*not known'):
+    with pytest.raises(SettingError, match=r'of another network.*missing.*not known'):
         load_estimator(network[0], strange)
     with pytest.raises(SettingError, match='no checkpoint'):
         load_estimator(network[0], tmp_path / 'none.pth')
@@ -206,7 +206,7 @@ def test_boxes_outside_are_left_out_with_a_word(tmp_path):
 def test_a_file_without_boxes_is_refused(content, tmp_path):
     path = tmp_path / 'boxes.json'
     path.write_text(content)
-    with pytest.raises(SettingError, match='boxes.json'):
+    with pytest.raises(SettingError, match=r'boxes\.json'):
         BoxFile(path)
 
 
