@@ -71,7 +71,7 @@ def run(quick: bool) -> List[Dict[str, Any]]:
             ours_ms=time,
             mmpose_ms=base,
             ratio=base / time,
-            note="MMPose's network, changed, beside the same as it is",
+            note='',
         )
         for name, time in times.items()
     ]

@@ -167,7 +167,12 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     note = f'2 stages, batch {BATCH}, {torch.get_num_threads()} threads'
     row('network, fp32', times['fused'], times['mmpose'], note)
     row('network, bf16', times['fused bf16'], times['mmpose'], f'{note}; MMPose in fp32')
-    row('network, fp32', times['fused'], times['mmpose in ort'], f'{note}; MMPose in ONNX Runtime')
+    row(
+        'network, fp32, beside ONNX Runtime',
+        times['fused'],
+        times['mmpose in ort'],
+        f'{note}; MMPose in ONNX Runtime',
+    )
     row('ONNX Runtime', times['fused in ort'], times['mmpose in ort'], note)
 
     with torch.inference_mode():

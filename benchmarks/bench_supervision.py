@@ -91,7 +91,7 @@ def heads(channels: int, device: str) -> Dict[str, nn.Module]:
 
 def whole_loss(maps: Sequence[Tensor], batch: Sequence[PoseDataSample]) -> Contenders:
     """Each head's ``loss`` on given heatmaps: stacks targets, losses, accuracy, and backward."""
-    by_stage = [list(maps[i:i + UNITS]) for i in range(0, len(maps), UNITS)]
+    by_stage = [list(maps[i : i + UNITS]) for i in range(0, len(maps), UNITS)]
     both = heads(JOINTS, maps[0].device.type)
     for head in both.values():
         head.predict_layers = nn.ModuleList(nn.Identity() for _ in maps)
@@ -108,8 +108,10 @@ def prediction(persons: int, batch: Sequence[PoseDataSample], device: str) -> Co
     """Each head's ``predict`` with the flip test, from the features of 4 stages on."""
     channels = 256
     feats = [
-        [torch.randn(persons, channels, HEIGHT >> i, WIDTH >> i, device=device)
-         for i in reversed(range(UNITS))]
+        [
+            torch.randn(persons, channels, HEIGHT >> i, WIDTH >> i, device=device)
+            for i in reversed(range(UNITS))
+        ]
         for _ in range(STAGES)
     ]
 
@@ -166,13 +168,13 @@ def run(quick: bool) -> List[Dict[str, Any]]:
                 repeats,
             ),
             row(
-                f'a head\'s loss on given heatmaps, persons: {persons}, {where}',
+                f"a head's loss on given heatmaps, persons: {persons}, {where}",
                 whole_loss(maps, batch),
                 repeats,
                 'stacking the targets, all unit losses, accuracy and backward',
             ),
             row(
-                f'a head\'s prediction with the flip test, persons: {predicted}, {where}',
+                f"a head's prediction with the flip test, persons: {predicted}, {where}",
                 prediction(predicted, batch, device),
                 3 if quick else 7,
                 'ours runs 1 of 16 unit heads; decoding included',

@@ -79,7 +79,11 @@ SIZES = {
             repeats=2,
         ),
     ),
-    'medium': Size(quick=True, settings=benchmark.Settings(batch_size=4, repeats=3, seconds=0.1)),
+    'medium': Size(
+        quick=False,
+        settings=benchmark.Settings(batch_size=4, repeats=3, seconds=0.1),
+        scaling=dict(repeats=5),
+    ),
     'full': Size(
         quick=False,
         settings=benchmark.Settings(batch_size=8, repeats=7),

@@ -79,7 +79,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     )
     for axis, table in zip(axes[0], tables):
         rows = table['rows']
-        for name, divide, style in (('all', False, 'o-'), ('each', True, 's--')):
+        for name, divide, style in (('all images', False, 'o-'), ('one image', True, 's--')):
             if divide and all(row['images'] == 1 for row in rows):
                 continue
             by = [row['images'] if divide else 1 for row in rows]
@@ -95,7 +95,8 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axis.set_ylabel('ms')
         axis.set_ylim(bottom=0)
         axis.grid(alpha=0.3)
-        axis.legend()
+        if len(axis.containers) > 1:
+            axis.legend()
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f'.unfinished-{path.name}')
     figure.savefig(unfinished, dpi=110)

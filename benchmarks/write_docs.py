@@ -48,14 +48,15 @@ def page(results: Path, docs: Path) -> str:
         }
         parts += _section(machine, pictures)
     parts += ['## What was tried and did not help', NOTES.read_text(encoding='utf-8').strip()]
+    for machine in machines:
+        parts += _tried(machine)
     parts += ['## How to measure other models', _documentation()]
     return '\n\n'.join(parts) + '\n'
 
 
 def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> List[str]:
     machine = result['machine']
-    title = machine['processor'] if machine['device'] == 'cpu' else machine['device']
-    parts = [f'## {title}, {machine["threads"]} threads', machine_line(result)]
+    parts = [f'## {_title(machine)}', machine_line(result)]
     if not result['complete']:
         parts.append('This run did not finish; what it had is below.')
     parts += _claims(result)
@@ -71,7 +72,7 @@ def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> List[str
 
 
 def _claims(result: Mapping[str, Any]) -> List[str]:
-    rows = result['claims']
+    rows = [row for row in result['claims'] if row['topic'] != 'tried']
     if not rows:
         return []
     lines = markdown_table(
@@ -104,6 +105,30 @@ def _claims(result: Mapping[str, Any]) -> List[str]:
     return parts
 
 
+def _tried(result: Mapping[str, Any]) -> List[str]:
+    rows = [row for row in result['claims'] if row['topic'] == 'tried']
+    if not rows:
+        return []
+    lines = markdown_table(
+        ["MMPose's network", 'ms', 'as it is ms', 'ratio'],
+        [
+            [
+                row['what'],
+                _milliseconds(row['ours_ms']),
+                _milliseconds(row['mmpose_ms']),
+                f'{row["ratio"]:.2f}',
+            ]
+            for row in rows
+        ],
+    )
+    return [f'{_title(result["machine"])}:', '\n'.join(lines)]
+
+
+def _title(machine: Mapping[str, Any]) -> str:
+    name = machine['processor'] if machine['device'] == 'cpu' else machine['device']
+    return f'{name}, {machine["threads"]} threads'
+
+
 def _list(rows: List[Dict[str, Any]]) -> str:
     return '; '.join(f'{row["topic"]}, {row["what"]} ({row["ratio"]:.2f})' for row in rows)
 
@@ -113,20 +138,19 @@ def _milliseconds(value: Any) -> str:
 
 
 def _neighbours(result: Mapping[str, Any]) -> str:
-    sources: Dict[str, str] = {}
+    sources: Dict[str, List[str]] = {}
     for row in result['rows']:
-        known = row.get('published')
-        if known:
-            sources[row['name']] = f'{row["name"]}: {known["source"]}'
+        if row.get('published'):
+            sources.setdefault(row['published']['source'], []).append(row['name'])
     lines = [
         markdown(result),
         '',
-        'Published AP is on COCO val2017 with flip test and detected boxes, as the metafiles of '
-        f'MMPose {result["machine"]["versions"].get("mmpose", "")} state it; the times are without '
-        'flip test. The rows called MSPN are this plugin: the same network, which loads the '
-        "checkpoints of MMPose's rows; no AP of its own is claimed here. Sources of AP: "
-        + '; '.join(sources.values())
-        + '.',
+        'Published AP is on COCO val2017 with flip test and detected boxes; the times are without '
+        'flip test. The rows called MSPN are this plugin. The network is the same as in the rows '
+        "called MMPose MSPN, and loads the same checkpoints. Where AP is from, by the configs' "
+        'metafiles:',
+        '',
+        *(f'- {", ".join(names)}: {source}' for source, names in sources.items()),
     ]
     return '\n'.join(lines)
 
@@ -135,7 +159,8 @@ def _scaling(result: Mapping[str, Any]) -> str:
     rate = result['matrix_multiply_adds_per_second']
     lines = [
         f'This machine multiplies square float32 matrices at {significant(rate / 1e9)} G '
-        'multiply-adds a second; the last column is the share of it that is reached.',
+        'multiply-adds a second; the last column is the share of it that is reached. Convolutions '
+        'that save multiplications can exceed it.',
         '',
     ]
     for table in result['tables']:

@@ -38,6 +38,7 @@ import tempfile
 import time
 import warnings
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
@@ -511,8 +512,9 @@ def published(config: str) -> Optional[Dict[str, Any]]:
         config (str): The config's file.
 
     Returns:
-        dict | None: ``AP`` (0 to 1), ``dataset``, ``source`` (the metafile) and ``weights``; None
-        where no metafile beside the config names it and has an AP.
+        dict | None: ``AP`` (0 to 1), ``dataset``, ``source`` (what the metafile says of it, or
+        else the package and the metafile) and ``weights``; None where no metafile beside the
+        config names it and has an AP.
     """
     path = Path(config)
     for metafile in sorted(path.parent.glob('*.yml')):
@@ -527,10 +529,19 @@ def published(config: str) -> Optional[Dict[str, Any]]:
                     return dict(
                         AP=float(value),
                         dataset=results.get('Dataset'),
-                        source=f'{model["Name"]} in {metafile.name}',
+                        source=str(model.get('Source') or f'{_package(path)} {metafile.name}'),
                         weights=model.get('Weights'),
                     )
     return None
+
+
+def _package(config: Path) -> str:
+    """The package that a config was installed with, and its version."""
+    parts = config.resolve().parts
+    if '.mim' not in parts:
+        return ''
+    name = parts[parts.index('.mim') - 1]
+    return f'{name} {version(name)}'
 
 
 def _reason(error: BaseException) -> str:

@@ -68,7 +68,8 @@ def machine_line(result: Mapping[str, Any]) -> str:
     return (
         f'{result["started"]}, {machine["device"]}; {machine["processor"]}, '
         f'{machine["cores"]} cores, {machine["threads"]} threads, {machine["memory_gib"]} GiB; '
-        f'{machine["system"]}; load before the run {machine["load"]}. {versions}.'
+        f'{machine["system"]}; load before the run {machine["load"]}, '
+        f'nice {machine["nice"]}. {versions}.'
     )
 
 
@@ -93,7 +94,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     if any(_accuracy(row) for row in rows):
         panels.insert(0, ('AP', lambda row: (_accuracy(row) or (None, ''))[0]))
     figure, axes = pyplot.subplots(
-        1, len(panels), figsize=(6.5 * len(panels), 5), squeeze=False, layout='constrained'
+        1, len(panels), figsize=(5.2 * len(panels) + 3, 5), squeeze=False, layout='constrained'
     )
     for axis, (label, value) in zip(axes[0], panels):
         for index, row in enumerate(rows):
@@ -101,18 +102,20 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
             if height is None:
                 continue
             x, low, high = (row['latency'][key] * 1000 for key in ('median', 'low', 'high'))
-            marker = 'osD^vP*X'[index // 10 % 8]
             axis.errorbar(
-                x, height, xerr=[[x - low], [high - x]], fmt=marker, color=f'C{index % 10}'
-            )
-            axis.annotate(
-                row['name'], (x, height), xytext=(5, 4), textcoords='offset points', fontsize=8
+                x,
+                height,
+                xerr=[[x - low], [high - x]],
+                fmt='osD^vP*X'[index // 10 % 8],
+                color=f'C{index % 10}',
+                label=row['name'],
             )
         axis.set_xlabel('latency of one person (ms), median and middle half')
         axis.set_ylabel(label)
-        axis.set_xscale('log')
-        axis.grid(alpha=0.3, which='both')
-        axis.margins(x=0.25, y=0.1)
+        axis.set_xlim(left=0)
+        axis.grid(alpha=0.3)
+    # The last panel has all rows.
+    figure.legend(*axes[0][-1].get_legend_handles_labels(), loc='outside right center', fontsize=8)
     machine = result['machine']
     figure.suptitle(f'{machine["device"]}, {machine["processor"]}, {machine["threads"]} threads')
     path.parent.mkdir(parents=True, exist_ok=True)
