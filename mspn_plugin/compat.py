@@ -94,6 +94,11 @@ def _statistics_method(owner: type, name: str) -> Any:
     return getattr(owner, name)
 
 
+def _no_bytes() -> bytes:
+    """``bytes`` for one purpose: the content of a saved array without elements."""
+    return b''
+
+
 def allow_mmengine_checkpoints() -> None:
     """Let ``torch.load(weights_only=True)`` read what MMEngine 0.10.7 saves.
 
@@ -118,6 +123,8 @@ def allow_mmengine_checkpoints() -> None:
             add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
     add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')])
     add_safe_globals([(_statistics_method, 'builtins.getattr')])
+    # An array without elements, such as the colours of a skeleton without bones, is pickled so.
+    add_safe_globals([(_no_bytes, 'builtins.bytes')])
 
 
 def draw_joints_with_numpy() -> None:

@@ -113,3 +113,21 @@ def test_a_checkpoint_that_names_another_callable_is_refused(tmp_path, payload):
     with pytest.raises(pickle.UnpicklingError):
         load_checkpoint(torch.nn.Linear(1, 1), str(file))
     assert not trace.exists()
+
+
+def test_a_checkpoint_with_an_empty_array_is_read(tmp_path):
+    file = tmp_path / 'checkpoint.pth'
+    torch.save({'meta': {'skeleton_link_colors': np.zeros(0, np.uint8)}}, file)
+    loaded = torch.load(file, weights_only=True)
+    assert loaded['meta']['skeleton_link_colors'].shape == (0,)
+
+
+def test_joints_are_drawn_whatever_numpy_is_installed():
+    from mmpose.visualization import PoseLocalVisualizer
+
+    visualizer = PoseLocalVisualizer()
+    visualizer.set_image(np.zeros((20, 20, 3), np.uint8))
+    visualizer.draw_circles(
+        np.array([10.0, 10.0]), radius=np.array([3]), face_colors=(255, 0, 0), alpha=0.5
+    )
+    assert visualizer.get_image()[10, 10].any()

@@ -117,5 +117,5 @@ def test_a_setting_that_does_not_fit_is_named(setting):
 
 
 def test_an_extension_of_one_number_is_refused():
-    with pytest.raises(SettingError, match='extension=0.1 must be two numbers'):
+    with pytest.raises(SettingError, match=r'extension=0\.1 must be two numbers'):
         MegviiTestBBox(extension=0.1)

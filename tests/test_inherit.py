@@ -66,8 +66,8 @@ work_dir = 'runs/faces'
 
 def project_in(folder, rendered):
     """A user's project with five joints of rendered people, and no copy of any of our files."""
-    (folder / 'faces.py').write_text(CONFIG)
     (folder / 'mine').mkdir(parents=True)
+    (folder / 'faces.py').write_text(CONFIG)
     for split in ('train', 'val'):
         file = rendered / 'annotations' / f'person_keypoints_{split}2017.json'
         content = json.loads(file.read_text())
