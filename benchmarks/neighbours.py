@@ -2,7 +2,6 @@
 
 import dataclasses
 import importlib
-from pathlib import Path
 from typing import Any, Dict, Iterable, List, Mapping, Optional
 
 from mspn_plugin.benchmark import Subject
@@ -25,8 +24,7 @@ def mmpose_mspn(stages: int) -> Subject:
 
 def our_mspn(stages: int) -> Subject:
     """This plugin's MSPN of so many stages."""
-    config = Path(__file__).resolve().parent.parent / 'configs' / f'{_mspn(stages)}.py'
-    return Subject(str(config), name=f'MSPN, {_stages(stages)}')
+    return Subject(_mspn(stages), name=f'MSPN, {_stages(stages)}')
 
 
 def fused_mspn(stages: int) -> Optional[Subject]:

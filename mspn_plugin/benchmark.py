@@ -65,6 +65,7 @@ from . import cost
 from .benchmark_report import draw, machine_line, markdown, print_tables, write
 from .errors import SettingError
 from .machine import describe, matrix_rate, short_name
+from .recipes import config_names, config_path
 from .timing import clock, summarise
 
 MEASURES = ('predicting', 'training', 'memory', 'pipeline')
@@ -486,12 +487,13 @@ def find_config(name: str) -> str:
         return str(path)
     if Path(file_name).is_file():
         return file_name
-    folders = [Path(__file__).resolve().parent.parent / 'configs']
-    spec = find_spec('mmpose')
-    if spec is not None and spec.submodule_search_locations:
-        folders.append(Path(spec.submodule_search_locations[0]) / '.mim' / 'configs')
+    stem = Path(file_name).stem
     if Path(file_name).name == file_name:
-        for folder in folders:
+        if stem in config_names():
+            return config_path(stem)
+        spec = find_spec('mmpose')
+        if spec is not None and spec.submodule_search_locations:
+            folder = Path(spec.submodule_search_locations[0]) / '.mim' / 'configs'
             found = sorted(folder.rglob(file_name))
             if len(found) > 1:
                 raise SettingError(
@@ -500,7 +502,7 @@ def find_config(name: str) -> str:
             if found:
                 return str(found[0])
     raise SettingError(
-        f'config {name}: no such file here, in configs/ of mspn_plugin or among those of MMPose; '
+        f'config {name}: no such file here, among the configs of mspn_plugin or those of MMPose; '
         'name a file, mmpose::PATH, or the file name of a config of either'
     )
 
