@@ -16,7 +16,9 @@ show_plainly()
 from .backbone import MSPNBackbone  # noqa: E402
 from .codec import CoarseToFineHeatmap  # noqa: E402
 from .crop import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
+from .fused import fuse  # noqa: E402
 from .head import MultiStageHeatmapHead  # noqa: E402
+from .inference import load_estimator  # noqa: E402
 from .loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .megvii import convert_megvii_checkpoint  # noqa: E402
 from .preflight import PreflightHook  # noqa: E402
@@ -37,4 +39,6 @@ __all__ = [
     'config_names',
     'config_path',
     'convert_megvii_checkpoint',
+    'fuse',
+    'load_estimator',
 ]
