@@ -16,7 +16,7 @@ import sys
 import time
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Dict, List, Mapping, Optional, Sequence
+from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -103,53 +103,59 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         )
     machine = describe(size.settings.device)
     target = Path(args.results) / f'{short_name(machine)}.json'
-    result: Dict[str, Any] = dict(
-        machine=machine,
-        started=time.strftime('%Y-%m-%d %H:%M:%S'),
-        size=args.size,
-        complete=False,
-        claims=[],
-        failed={},
-    )
+    result: Dict[str, Any] = dict(machine=machine, complete=False, parts={})
+    if args.only is not None:
+        result['parts'] = _kept(target, machine)
 
     def save() -> None:
         write(target, json.dumps(result, indent=1) + '\n')
 
-    try:
-        for path in topics(args.only):
-            console.print(f'{path.stem} ...', highlight=False)
-            begin = time.perf_counter()
-            try:
-                result['claims'] += _module(path).run(size.quick)
-            except Exception as error:
-                result['failed'][path.stem] = f'{type(error).__name__}: {error}'
-                console.print(f'  failed: {error}', highlight=False, markup=False)
-            result.setdefault('seconds', {})[path.stem] = round(time.perf_counter() - begin, 1)
+    def measure(name: str, call: Callable[[Dict[str, Any]], None]) -> None:
+        if args.only is not None and name not in args.only:
+            return
+        console.print(f'{name} ...', highlight=False)
+        part: Dict[str, Any] = dict(
+            started=time.strftime('%Y-%m-%d %H:%M:%S'),
+            size=args.size,
+            load=describe()['load'],
+        )
+        result['parts'][name] = part
+        begin = time.perf_counter()
+        try:
+            call(part)
+        except Exception as error:
+            part['failed'] = f'{type(error).__name__}: {error}'
+            console.print(f'  failed: {error}', highlight=False, markup=False)
+        part['seconds'] = round(time.perf_counter() - begin, 1)
+        save()
+
+    def measure_models(part: Dict[str, Any]) -> None:
+        def keep(measured: Dict[str, Any]) -> None:
+            part['models'] = measured
             save()
-        if args.only is None or 'neighbours' in args.only:
-            begin = time.perf_counter()
 
-            def keep(measured: Dict[str, Any]) -> None:
-                result['neighbours'] = measured
-                save()
+        subjects = neighbours.subjects(size.stages, size.others)
+        keep(benchmark.run(subjects, size.settings, keep, console))
+        if not part['models']['complete']:
+            raise KeyboardInterrupt
+        part['rows'] = neighbours.claims(part['models']['rows'], size.settings.batch_size)
+        draw(part['models'], target.with_name(f'{target.stem}-models.png'))
 
-            subjects = neighbours.subjects(size.stages, size.others)
-            keep(benchmark.run(subjects, size.settings, keep, console))
-            result.setdefault('seconds', {})['neighbours'] = round(time.perf_counter() - begin, 1)
-            if not result['neighbours']['complete']:
-                raise KeyboardInterrupt
-            result['claims'] += neighbours.claims(
-                result['neighbours']['rows'], size.settings.batch_size
+    def measure_scaling(part: Dict[str, Any]) -> None:
+        part.update(scaling.run(**{**size.scaling, 'device': size.settings.device}))
+        scaling.draw(part, target.with_name(f'{target.stem}-scaling.png'))
+
+    try:
+        for path in topics():
+            measure(
+                path.stem.removeprefix('bench_'),
+                lambda part, path=path: part.update(rows=_module(path).run(size.quick)),
             )
-            draw(result['neighbours'], target.with_name(f'{target.stem}-models.png'))
-        if args.only is None or 'scaling' in args.only:
-            console.print('scaling ...')
-            begin = time.perf_counter()
-            result['scaling'] = scaling.run(**{**size.scaling, 'device': size.settings.device})
-            result.setdefault('seconds', {})['scaling'] = round(time.perf_counter() - begin, 1)
-            scaling.draw(result['scaling'], target.with_name(f'{target.stem}-scaling.png'))
-        result['complete'] = not result['failed']
-        status = int(bool(result['failed']))
+        measure('models', measure_models)
+        measure('scaling', measure_scaling)
+        failed = any('failed' in part for part in result['parts'].values())
+        result['complete'] = not failed
+        status = int(failed)
     except KeyboardInterrupt:
         status = 130
     save()
@@ -158,10 +164,22 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     return status
 
 
-def topics(only: Optional[Sequence[str]] = None) -> List[Path]:
-    """The modules to run: all, or those whose name without ``bench_`` is asked for."""
-    found = sorted(HERE.glob('bench_*.py'))
-    return [p for p in found if only is None or p.stem.removeprefix('bench_') in only]
+def topics() -> List[Path]:
+    """The topics' modules."""
+    return sorted(HERE.glob('bench_*.py'))
+
+
+def _kept(target: Path, machine: Mapping[str, Any]) -> Dict[str, Any]:
+    """The parts of an earlier run, if it was on the same machine with the same versions."""
+    if not target.is_file():
+        return {}
+    earlier = json.loads(target.read_text(encoding='utf-8'))
+    same = all(
+        earlier['machine'].get(key) == machine[key]
+        for key in machine
+        if key not in ('load', 'nice', 'memory_gib')
+    )
+    return earlier['parts'] if same else {}
 
 
 def _module(path: Path) -> ModuleType:
@@ -181,7 +199,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
         '--only',
         nargs='+',
         metavar='TOPIC',
-        help='neighbours, scaling, or a module of this folder without its bench_',
+        help='models, scaling, or a module of this folder without its bench_; all else is kept',
     )
     parser.add_argument('--results', default=str(HERE.parent / 'docs' / 'benchmarks'))
     parser.add_argument('--docs', default=str(HERE.parent / 'docs' / 'benchmarks.md'))

@@ -55,26 +55,43 @@ def page(results: Path, docs: Path) -> str:
 
 
 def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> List[str]:
-    machine = result['machine']
-    parts = [f'## {_title(machine)}', machine_line(result)]
+    parts = result['parts']
+    blocks = [f'## {_title(result["machine"])}', machine_line(result['machine']), _when(parts)]
     if not result['complete']:
-        parts.append('This run did not finish; what it had is below.')
-    parts += _claims(result)
-    if 'neighbours' in result:
-        parts += ['### Models side by side', _neighbours(result['neighbours'])]
+        blocks.append('This run did not finish; what it had is below.')
+    blocks += _claims(parts)
+    if 'models' in parts.get('models', {}):
+        blocks += ['### Models side by side', _models(parts['models']['models'])]
         if 'models' in pictures:
-            parts.append(f'![Accuracy and cost against latency]({pictures["models"]})')
-    if 'scaling' in result:
-        parts += ['### How the cost grows', _scaling(result['scaling'])]
+            blocks.append(f'![Accuracy and cost against latency]({pictures["models"]})')
+    if 'tables' in parts.get('scaling', {}):
+        blocks += ['### How the cost grows', _scaling(parts['scaling'])]
         if 'scaling' in pictures:
-            parts.append(f'![Time against stages, size, batch, persons]({pictures["scaling"]})')
-    return parts
+            blocks.append(f'![Time against stages, size, batch, persons]({pictures["scaling"]})')
+    return blocks
 
 
-def _claims(result: Mapping[str, Any]) -> List[str]:
-    rows = [row for row in result['claims'] if row['topic'] != 'tried']
+def _when(parts: Mapping[str, Any]) -> str:
+    """When each part was measured, and how busy the machine was just before."""
+    return 'Measured: {}.'.format(
+        '; '.join(
+            f'{name} {part["started"]} (size {part["size"]}, load {part["load"]})'
+            for name, part in parts.items()
+        )
+    )
+
+
+def _rows(parts: Mapping[str, Any]) -> List[Dict[str, Any]]:
+    return [row for part in parts.values() for row in part.get('rows', [])]
+
+
+def _claims(parts: Mapping[str, Any]) -> List[str]:
+    blocks = [
+        f'{name} failed: {part["failed"]}' for name, part in parts.items() if 'failed' in part
+    ]
+    rows = [row for row in _rows(parts) if row['topic'] != 'tried']
     if not rows:
-        return []
+        return blocks
     lines = markdown_table(
         ['topic', 'what', 'ours ms', 'MMPose ms', 'ratio', 'note'],
         [
@@ -89,24 +106,22 @@ def _claims(result: Mapping[str, Any]) -> List[str]:
             for row in rows
         ],
     )
-    parts = ['### Ours beside MMPose', '\n'.join(lines)]
+    blocks += ['### Ours beside MMPose', '\n'.join(lines)]
     compared = [row for row in rows if row['ratio'] is not None]
     slower = [row for row in compared if row['ratio'] < 1 - TOLERANCE]
     equal = [row for row in compared if abs(row['ratio'] - 1) <= TOLERANCE]
-    parts.append(
-        'Slower than MMPose: ' + _list(slower) + '.'
+    blocks.append(
+        f'Slower than MMPose: {_list(slower)}.'
         if slower
         else 'Nothing of these was slower than MMPose.'
     )
     if equal:
-        parts.append(f'As fast as MMPose, within {TOLERANCE:.0%}: {_list(equal)}.')
-    for name, reason in result['failed'].items():
-        parts.append(f'{name} failed: {reason}')
-    return parts
+        blocks.append(f'As fast as MMPose, within {TOLERANCE:.0%}: {_list(equal)}.')
+    return blocks
 
 
 def _tried(result: Mapping[str, Any]) -> List[str]:
-    rows = [row for row in result['claims'] if row['topic'] == 'tried']
+    rows = [row for row in _rows(result['parts']) if row['topic'] == 'tried']
     if not rows:
         return []
     lines = markdown_table(
@@ -137,7 +152,7 @@ def _milliseconds(value: Any) -> str:
     return '—' if value is None else significant(value)
 
 
-def _neighbours(result: Mapping[str, Any]) -> str:
+def _models(result: Mapping[str, Any]) -> str:
     sources: Dict[str, List[str]] = {}
     for row in result['rows']:
         if row.get('published'):

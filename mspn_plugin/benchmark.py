@@ -724,7 +724,10 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         write(target.with_name(f'{stem}.json'), json.dumps(result, indent=1))
 
     result = run(subjects, settings, save, console)
-    write(target.with_name(f'{stem}.md'), f'{machine_line(result)}\n\n{markdown(result)}\n')
+    write(
+        target.with_name(f'{stem}.md'),
+        f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n',
+    )
     draw(result, target.with_name(f'{stem}.png'))
     print_tables(result, console)
     console.print(f'written: {target}.json, .md and .png', highlight=False, soft_wrap=True)

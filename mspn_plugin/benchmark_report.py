@@ -61,15 +61,13 @@ def markdown_table(names: List[str], rows: List[List[str]]) -> List[str]:
     )
 
 
-def machine_line(result: Mapping[str, Any]) -> str:
-    """One sentence on the machine, the versions and the settings of a run."""
-    machine = result['machine']
+def machine_line(machine: Mapping[str, Any]) -> str:
+    """A machine and its versions in a sentence; see :func:`mspn_plugin.machine.describe`."""
     versions = ', '.join(f'{name} {version}' for name, version in machine['versions'].items())
     return (
-        f'{result["started"]}, {machine["device"]}; {machine["processor"]}, '
-        f'{machine["cores"]} cores, {machine["threads"]} threads, {machine["memory_gib"]} GiB; '
-        f'{machine["system"]}; load before the run {machine["load"]}, '
-        f'nice {machine["nice"]}. {versions}.'
+        f'{machine["device"]}; {machine["processor"]}, {machine["cores"]} cores, '
+        f'{machine["threads"]} threads, {machine["memory_gib"]} GiB; {machine["system"]}; '
+        f'load before the run {machine["load"]}, nice {machine["nice"]}. {versions}.'
     )
 
 

@@ -270,7 +270,7 @@ def test_any_number_of_joints_and_persons_reaches_the_pipeline():
 def test_make_bench_measures_and_writes_the_page(tmp_path):
     docs = tmp_path / 'docs'
     status = run_all.main(
-        ['--size', 'tiny', '--only', 'neighbours', 'scaling', '--device', 'cpu']
+        ['--size', 'tiny', '--only', 'models', 'scaling', '--device', 'cpu']
         + ['--results', str(docs / 'benchmarks'), '--docs', str(docs / 'benchmarks.md')]
     )
     assert status == 0
@@ -279,8 +279,9 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     assert names == {f'{stem}.json', f'{stem}-models.png', f'{stem}-scaling.png'}
     result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
     assert result['complete'] and result['machine']['versions']['mmpose']
-    assert [row['name'] for row in result['neighbours']['rows']] == ['MSPN, tiny', 'absent']
-    variables = {table['variable']: table['rows'] for table in result['scaling']['tables']}
+    parts = result['parts']
+    assert [row['name'] for row in parts['models']['models']['rows']] == ['MSPN, tiny', 'absent']
+    variables = {table['variable']: table['rows'] for table in parts['scaling']['tables']}
     assert set(variables) == {'stages', 'input size', 'batch', 'persons in a picture'}
     for rows in variables.values():
         assert len(rows) == 2
@@ -289,6 +290,16 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     text = (docs / 'benchmarks.md').read_text()
     for picture in ('models', 'scaling'):
         assert f'(benchmarks/{stem}-{picture}.png)' in text
+
+
+def test_a_part_that_is_measured_alone_keeps_the_others(tmp_path):
+    target = tmp_path / 'machine.json'
+    machine = describe()
+    earlier = dict(machine={**machine, 'load': 99}, parts=dict(codec=dict(rows=[])))
+    target.write_text(json.dumps(earlier))
+    assert run_all._kept(target, machine) == earlier['parts']
+    assert run_all._kept(target, {**machine, 'versions': {}}) == {}
+    assert run_all._kept(tmp_path / 'none.json', machine) == {}
 
 
 def test_every_topic_can_be_gathered():
@@ -322,7 +333,8 @@ def test_the_page_says_what_is_slower_and_what_failed():
         dict(topic='t', what=what, ours_ms=1.0, mmpose_ms=ratio, ratio=ratio, note='')
         for what, ratio in (('fast', 2.0), ('same', 1.01), ('slow', 0.5))
     ]
-    text = '\n'.join(write_docs._claims(dict(claims=claims, failed={'bench_x': 'no'})))
+    parts = dict(measured=dict(rows=claims), other=dict(failed='no'))
+    text = '\n'.join(write_docs._claims(parts))
     assert 'Slower than MMPose: t, slow (0.50).' in text
     assert 'within 5%: t, same (1.01).' in text
-    assert 'bench_x failed: no' in text
+    assert 'other failed: no' in text
