@@ -370,7 +370,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
     def _locate_mmpose(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
         """What MMPose 1.3.2's ``MegviiHeatmap.decode`` gives, as :meth:`_locate_megvii`."""
         width, height = self.heatmap_size
-        blurred = _blur(maps, self._mmpose_kernel)
+        reach = len(self._mmpose_kernel) - 1
+        blurred = _blur(F.pad(maps, (reach,) * 4), self._mmpose_kernel)
         blurred = blurred * (maps.amax((1, 2)) / blurred.amax((1, 2)))[:, None, None]
         flat = blurred.flatten(1)
         index = _highest(flat, height)
@@ -429,6 +430,13 @@ _LOWEST_EXPONENT = -40.0
 """Keeps a Gaussian's tail from numbers so small (denormal) that processors slow down."""
 
 
+_HALF_KERNEL_5 = (0.375, 0.25, 0.0625)
+"""OpenCV's Gaussian kernel of size 5, from its middle to one end."""
+
+_LOWEST_BAND = 4
+"""The rows that a band of :func:`_two_highest_near_peak` has at least."""
+
+
 def _decay(kernel_size: int) -> float:
     """-1 / (2 sigma^2) of the sigma that OpenCV gives a Gaussian kernel of this size."""
     sigma = 0.3 * ((kernel_size - 1) * 0.5 - 1) + 0.8
@@ -484,7 +492,8 @@ def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
         which may be up to 2 pixels outside the map. Both are -10 where nothing is positive: the
         authors search a map with a border of 10 zeros, and its first pixel is there.
     """
-    if maps.device.type != 'cpu' or torch.jit.is_tracing() or torch.compiler.is_compiling():
+    same_work = torch.jit.is_tracing() or torch.compiler.is_compiling()
+    if maps.device.type != 'cpu' or same_work or size[1] < _LOWEST_BAND:
         return _two_highest_anywhere(maps, size)
     places, certain = _two_highest_near_peak(maps, size)
     if not certain.all():
@@ -513,8 +522,8 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
     device = maps.device
     # The rows are searched in bands. The surroundings are the peak's band, the one above and the
     # one below with 2 more rows each, and the peak's column with 4 on each side. What is blurred
-    # outside them counts rows of other bands (of at least 4 rows) or columns over 2 away.
-    band = next(rows for rows in range(min(4, height), height + 1) if height % rows == 0)
+    # outside them counts rows of other bands (if bands have 4 rows or more) or columns over 2 away.
+    band = next(rows for rows in range(_LOWEST_BAND, height + 1) if height % rows == 0)
     bands = maps.reshape(-1, height // band, band * width).amax(dim=-1)
     peak_band = bands.argmax(dim=-1, keepdim=True)
     top = (peak_band - 2) * band
@@ -544,27 +553,20 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
 def _two_highest_blurred(
     maps: Tensor, size: Tuple[int, int], left: Union[int, Tensor], top: Union[int, Tensor]
 ) -> Tuple[Tensor, Tensor]:
-    """Blur the inner part of maps, all but 2 pixels on each side, and find the two highest there.
-
-    OpenCV's Gaussian kernel of size 5 is 1 4 6 4 1, which four sums of neighbours make. They
-    treat both directions alike, so that what is symmetric stays so to the last bit.
+    """Blur maps (N, rows + 4, columns + 4) with kernel 5 and find the two highest pixels.
 
     Args:
-        maps (Tensor): float32 of shape (N, rows + 4, columns + 4).
-        size (tuple[int, int]): columns and rows.
-        left (int | Tensor): x of the inner part's first column, or int64 (N, 1).
-        top (int | Tensor): y of the inner part's first row, likewise.
+        maps (Tensor): float32 maps. The blur leaves out 2 pixels on each side.
+        size (tuple[int, int]): columns and rows of the blurred maps.
+        left (int | Tensor): x of their first column, or int64 (N, 1).
+        top (int | Tensor): y of their first row, likewise.
 
     Returns:
         tuple[Tensor, Tensor]: int64 places of shape (N, 4) as of :func:`_two_highest`, and the
         second highest blurred value, shape (N,).
     """
     columns, rows = size
-    for _ in range(4):
-        maps = maps[:, 1:] + maps[:, :-1]
-    for _ in range(4):
-        maps = maps[..., 1:] + maps[..., :-1]
-    flat = maps.flatten(1)
+    flat = _blur(maps, _HALF_KERNEL_5).flatten(1)
     places = []
     for _ in range(2):
         index = _highest(flat, rows)
@@ -573,7 +575,7 @@ def _two_highest_blurred(
         places.append(torch.where(found, index % columns + left, -10))
         places.append(torch.where(found, index // columns + top, -10))
         flat = flat.scatter(1, index, 0.0)
-    return torch.cat(places, dim=1), value.squeeze(1) / 256
+    return torch.cat(places, dim=1), value.squeeze(1)
 
 
 def _highest(flat: Tensor, rows: int) -> Tensor:
@@ -598,16 +600,24 @@ def _highest(flat: Tensor, rows: int) -> Tensor:
 
 
 def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
-    """Blur maps (N, H, W) with a symmetric kernel both ways, with zeros assumed around them."""
+    """Blur maps (N, H, W) with a symmetric kernel both ways, and lose its reach on each side.
+
+    On symmetric maps the joint depends on which neighbours are equally high to the last bit. For
+    kernels up to 5 the sums are therefore made in OpenCV's order: along rows it starts with the
+    nearest pair, and fuses the product for the middle into a sum, which ``alpha`` does too.
+    """
     reach = len(half_kernel) - 1
-    for axis, padding in ((2, (reach, reach)), (1, (0, 0, reach, reach))):
-        size = maps.shape[axis]
-        padded = F.pad(maps, padding)
-        maps = maps * half_kernel[0]
-        for offset, weight in enumerate(half_kernel[1:], start=1):
-            before = padded.narrow(axis, reach - offset, size)
-            after = padded.narrow(axis, reach + offset, size)
-            maps = maps + (before + after) * weight
+    for axis in (2, 1):
+        size = maps.shape[axis] - 2 * reach
+        terms = [maps.narrow(axis, reach, size)]
+        for offset in range(1, reach + 1):
+            before = maps.narrow(axis, reach - offset, size)
+            terms.append(before + maps.narrow(axis, reach + offset, size))
+        order = [1, 0, *range(2, reach + 1)] if axis == 2 and reach else range(reach + 1)
+        first, *others = order
+        maps = terms[first] * half_kernel[first]
+        for n in others:
+            maps = torch.add(maps, terms[n], alpha=half_kernel[n])
     return maps
 
 
