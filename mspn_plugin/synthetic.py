@@ -21,8 +21,8 @@ of the picture or anyone's guess, or it belongs to a face or an ear that is turn
 Coordinates are pixels, with (0, 0) at the centre of the upper left pixel.
 
 **Left and right** are the person's own, and the picture tells them apart as a photograph does: by
-the direction that the person faces. Faces, open jackets, buttons and shoe tips show fronts; hair,
-hoods and rucksacks show backs; thumbs and shoes point. Mirroring a picture and swapping the
+the direction that the person faces. Faces, necklines, open jackets and buttons show fronts; hair,
+seams and rucksacks show backs; thumbs and shoes point. Mirroring a picture and swapping the
 labels gives one that is exactly as likely: the last step of rendering an image mirrors all of it,
 labels swapped, in one of two cases, and nothing that is drawn or labelled depends on that choice
 (see :func:`render_image`).
@@ -124,8 +124,8 @@ OWNERS = {
     'ankle': ('{}_shin', '{}_foot'),
 }
 
-# Numbers in the map of parts; those of person p begin at 1 + p * len(PARTS).
-NOTHING, CROWD, OBJECT = 0, 250, 255
+# Numbers in the map of parts: 0 is the background, person p begins at 1 + p * len(PARTS).
+CROWD, OBJECT = 250, 255
 MAX_PERSONS = 4
 
 # A person with fewer joints in sight is in the annotations without keypoints, as in COCO.
@@ -440,7 +440,7 @@ class Pose:
             arms.reverse()
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
-            (rng.normal(0, 26), rng.normal(180, 24), rng.uniform(0, 360)), p=(0.66, 0.14, 0.2)
+            (rng.normal(0, 24), rng.normal(180, 20), rng.uniform(0, 360)), p=(0.7, 0.13, 0.17)
         )
         return cls(
             turn=float(turn),
@@ -450,7 +450,7 @@ class Pose:
             lean=rng.normal(0, 5),
             twist=rng.normal(0, 9),
             look=(
-                float(np.clip(rng.normal(0, 14), -50, 50)),
+                float(np.clip(rng.normal(0, 12), -45, 45)),
                 rng.normal(0, 8) - 0.55 * max(bend, 0),
                 rng.normal(0, 6),
             ),
@@ -508,9 +508,9 @@ class Outfit:
             pattern=one_of(plain=0.4, hoops=0.12, stripes=0.07, checks=0.05, dots=0.06, yoke=0.3),
             front=one_of(none=0.35, buttons=0.2, jacket=0.2, badge=0.13, tie=0.12),
             hair_style=one_of(bald=0.1, short=0.46, long=0.22, bun=0.1, tail=0.12),
-            hat=one_of(none=0.72, cap=0.13, beanie=0.09, brim=0.06),
-            beard=rng.random() < 0.12,
-            glasses=rng.random() < 0.12,
+            hat=one_of(none=0.78, cap=0.11, beanie=0.06, brim=0.05),
+            beard=rng.random() < 0.08,
+            glasses=rng.random() < 0.08,
             gloves=rng.random() < 0.06,
             rucksack=rng.random() < 0.08,
             looseness=rng.uniform(1.05, 1.24),
@@ -1459,7 +1459,7 @@ def place(
             max(min(own[2], o[2]) - max(own[0], o[0]), 0.0) / min(own[2] - own[0], o[2] - o[0])
             for o in taken
         ]
-        if max(overlaps, default=0.0) < rng.choice((0.05, 0.15, 0.4)):
+        if max(overlaps, default=0.0) < rng.choice((0.05, 0.1, 0.3)):
             figure.move(x, lowest - y2)
             taken.append(own)
             return True
@@ -1586,12 +1586,12 @@ def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
     """The picture at its own size, with uneven light, a colour cast, blur and noise."""
     w, h = canvas.width, canvas.height
     image = cv2.resize(canvas.colours, (w, h), interpolation=cv2.INTER_AREA)
-    blur = rng.uniform(-0.5, 0.9)
+    blur = rng.uniform(-0.6, 0.8)
     if blur > 0.3:
         image = cv2.GaussianBlur(image, (0, 0), blur)
     cast = rng.uniform(0.88, 1.14) * rng.uniform(0.95, 1.05, 3)
     gain = (rng.uniform(0.84, 1.12, (3, 4, 1)) * cast).astype(np.float32)
-    noise = rng.standard_normal((h, w), np.float32) * np.float32(rng.uniform(0, 6))
+    noise = rng.standard_normal((h, w), np.float32) * np.float32(rng.uniform(0, 5))
     bright = cv2.multiply(image, cv2.resize(gain, (w, h)), dtype=cv2.CV_32F)
     return cv2.add(bright, cv2.merge((noise, noise, noise)), dtype=cv2.CV_8U)
 
