@@ -496,8 +496,9 @@ def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
     if maps.device.type != 'cpu' or same_work or size[1] < _LOWEST_BAND:
         return _two_highest_anywhere(maps, size)
     places, certain = _two_highest_near_peak(maps, size)
-    if not certain.all():
-        places[~certain] = _two_highest_anywhere(maps[~certain], size)
+    rest = (~certain).nonzero().squeeze(1)
+    if len(rest):
+        places[rest] = _two_highest_anywhere(maps.index_select(0, rest), size)
     return places
 
 
@@ -528,17 +529,19 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
     peak_band = bands.argmax(dim=-1, keepdim=True)
     top = (peak_band - 2) * band
     y = top + torch.arange(5 * band, device=device)
-    rows = torch.arange(len(maps), device=device)[:, None] * height + y.clamp(0, height - 1)
+    inner_y = y.clamp(0, height - 1)
+    rows = torch.arange(len(maps), device=device)[:, None] * height + inner_y
     strips = maps.reshape(-1, width).index_select(0, rows.flatten())
     columns = strips.view(-1, 5, band * width)[:, 1:4].amax(dim=1).view(-1, band, width).amax(dim=1)
     peak_x = columns.argmax(dim=-1, keepdim=True)
 
     x = peak_x + torch.arange(-6, 7, device=device)
+    inner_x = x.clamp(0, width - 1)
     surroundings = strips.view(-1, 5 * band, width).gather(
-        2, x.clamp(0, width - 1)[:, None, :].expand(-1, 5 * band, -1)
+        2, inner_x[:, None, :].expand(-1, 5 * band, -1)
     )
-    surroundings = surroundings * ((y >= 0) & (y < height)).float()[:, :, None]
-    surroundings = surroundings * ((x >= 0) & (x < width)).float()[:, None, :]
+    surroundings *= (y == inner_y).float()[:, :, None]
+    surroundings *= (x == inner_x).float()[:, None, :]
     places, second = _two_highest_blurred(surroundings, (9, 5 * band - 4), peak_x - 4, top + 2)
 
     other_bands = (torch.arange(height // band, device=device) - peak_band).abs() > 1
@@ -609,15 +612,20 @@ def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
     reach = len(half_kernel) - 1
     for axis in (2, 1):
         size = maps.shape[axis] - 2 * reach
-        terms = [maps.narrow(axis, reach, size)]
-        for offset in range(1, reach + 1):
-            before = maps.narrow(axis, reach - offset, size)
-            terms.append(before + maps.narrow(axis, reach + offset, size))
-        order = [1, 0, *range(2, reach + 1)] if axis == 2 and reach else range(reach + 1)
-        first, *others = order
-        maps = terms[first] * half_kernel[first]
-        for n in others:
-            maps = torch.add(maps, terms[n], alpha=half_kernel[n])
+        middle = maps.narrow(axis, reach, size)
+        pairs = (
+            maps.narrow(axis, reach - offset, size) + maps.narrow(axis, reach + offset, size)
+            for offset in range(1, reach + 1)
+        )
+        if axis == 2 and reach:
+            sums = (next(pairs) * half_kernel[1]).add_(middle, alpha=half_kernel[0])
+            weights = half_kernel[2:]
+        else:
+            sums = middle * half_kernel[0]
+            weights = half_kernel[1:]
+        for pair, weight in zip(pairs, weights):
+            sums.add_(pair, alpha=weight)
+        maps = sums
     return maps
 
 

@@ -291,16 +291,16 @@ def test_heatmaps_of_any_precision_are_read_in_float32(dtype):
     ('input_size', 'heatmap_size'),
     [((192, 256), (48, 64)), ((288, 384), (72, 96)), ((256, 256), (64, 64)), ((96, 128), (48, 32))],
 )
-@pytest.mark.parametrize('level', range(len(KERNELS)))
+@pytest.mark.parametrize('level', [0, 2, 4])
 def test_unbiased_coding_recovers_joints_and_agrees_with_the_flip(input_size, heatmap_size, level):
     codec = CoarseToFineHeatmap(input_size, heatmap_size, KERNELS, unbiased=True)
-    joints = torch.from_numpy(random_joints(60, input_size))
-    heatmaps = codec.draw(joints, torch.ones(60, 17), level)
+    joints = torch.from_numpy(random_joints(20, input_size))
+    heatmaps = codec.draw(joints, torch.ones(20, 17), level)
     keypoints, _ = codec.locate(heatmaps)
     assert torch.linalg.norm(keypoints - joints, dim=-1).mean() < 0.05
 
     flipped = joints * torch.tensor([-1, 1]) + torch.tensor([input_size[0] - 1, 0])
-    flipped_heatmaps = codec.draw(flipped, torch.ones(60, 17), level)
+    flipped_heatmaps = codec.draw(flipped, torch.ones(20, 17), level)
     torch.testing.assert_close(flipped_heatmaps, heatmaps.flip(-1), rtol=0, atol=1e-2)
     flipped_keypoints, _ = codec.locate(heatmaps.flip(-1))
     assert torch.linalg.norm(flipped_keypoints - flipped, dim=-1).mean() < 0.05
