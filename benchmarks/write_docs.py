@@ -145,7 +145,10 @@ def _title(machine: Mapping[str, Any]) -> str:
 
 
 def _list(rows: List[Dict[str, Any]]) -> str:
-    return '; '.join(f'{row["topic"]}, {row["what"]} ({row["ratio"]:.2f})' for row in rows)
+    return '; '.join(
+        f'{row["topic"]}, {row["what"]} ({row["ratio"]:.2f}{"; " * bool(row["note"])}{row["note"]})'
+        for row in rows
+    )
 
 
 def _milliseconds(value: Any) -> str:
@@ -157,13 +160,17 @@ def _models(result: Mapping[str, Any]) -> str:
     for row in result['rows']:
         if row.get('published'):
             sources.setdefault(row['published']['source'], []).append(row['name'])
+    rounds = result['settings']['repeats']
     lines = [
+        f'Rounds over all models: {rounds}. With a single one, differences of a few tenths mean '
+        'nothing.',
+        '',
         markdown(result),
         '',
         'Published AP is on COCO val2017 with flip test and detected boxes; the times are without '
         'flip test. The rows called MSPN are this plugin. The network is the same as in the rows '
-        "called MMPose MSPN, and loads the same checkpoints. Where AP is from, by the configs' "
-        'metafiles:',
+        'called MMPose MSPN, and loads the same checkpoints. The matrix rate is that of '
+        f"{_product(result)}. Where AP is from, by the configs' metafiles:",
         '',
         *(f'- {", ".join(names)}: {source}' for source, names in sources.items()),
     ]
@@ -174,8 +181,8 @@ def _scaling(result: Mapping[str, Any]) -> str:
     rate = result['matrix_multiply_adds_per_second']
     lines = [
         f'This machine multiplies square float32 matrices at {significant(rate / 1e9)} G '
-        'multiply-adds a second; the last column is the share of it that is reached. Convolutions '
-        'that save multiplications can exceed it.',
+        f'multiply-adds a second, measured with {_product(result)}; the last column is the share '
+        'of it that is reached. Convolutions that save multiplications can exceed it.',
         '',
     ]
     for table in result['tables']:
@@ -206,6 +213,11 @@ def _scaling(result: Mapping[str, Any]) -> str:
         )
         lines.append('')
     return '\n'.join(lines).strip()
+
+
+def _product(result: Mapping[str, Any]) -> str:
+    """What the matrix rate of a part was measured with."""
+    return result.get('matrix_product', 'torch.mm or a 1x1 convolution, the faster of both')
 
 
 def _documentation() -> str:
