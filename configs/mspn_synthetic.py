@@ -24,9 +24,7 @@ optim_wrapper = dict(
     optimizer=dict(lr=4e-3),
     # A head's last norm has to grow from 1 to the height of the targets, 255. At the common rate
     # that alone takes thousands of steps; the demo has two thousand.
-    paramwise_cfg=dict(
-        custom_keys={'conv_layers.1.bn': dict(lr_mult=40), 'head': dict(lr_mult=5)}
-    ),
+    paramwise_cfg=dict(custom_keys={'conv_layers.1.bn': dict(lr_mult=40), 'head': dict(lr_mult=5)}),
 )
 param_scheduler = [
     dict(type='LinearLR', begin=0, end=50, start_factor=0.01, by_epoch=False),
@@ -51,9 +49,7 @@ train_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
     dict(type='RandomFlip', direction='horizontal'),
-    dict(
-        type='RandomBBoxTransform', shift_factor=0.03, scale_factor=(0.9, 1.1), rotate_factor=10
-    ),
+    dict(type='RandomBBoxTransform', shift_factor=0.03, scale_factor=(0.9, 1.1), rotate_factor=10),
     dict(type='TopdownAffine', input_size=input_size),
     dict(type='GenerateTarget', encoder=codec),
     dict(type='PackPoseInputs'),

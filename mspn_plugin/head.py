@@ -143,9 +143,7 @@ class MultiStageHeatmapHead(BaseHead):
                 raise SettingError(f'{name}={count} must be at least 1')
         active = num_stages if active_stages is None else active_stages
         if not 1 <= active <= num_stages:
-            raise SettingError(
-                f'active_stages={active} must be from 1 to num_stages={num_stages}'
-            )
+            raise SettingError(f'active_stages={active} must be from 1 to num_stages={num_stages}')
         if not -1 <= frozen_stages < active:
             raise SettingError(
                 f'frozen_stages={frozen_stages} must leave one of the {active} active stages to '
@@ -425,7 +423,7 @@ class MultiStageHeatmapHead(BaseHead):
         # MMEngine loads leniently: a head of another number of stages would fill the part of this
         # one that fits, with no more than a warning.
         start = f'{prefix}predict_layers.'
-        indices = {int(k[len(start):].split('.')[0]) for k in state_dict if k.startswith(start)}
+        indices = {int(k[len(start) :].split('.')[0]) for k in state_dict if k.startswith(start)}
         given, own = len(indices), len(self.predict_layers)
         if indices and given != own:
             if given % self.num_units:
@@ -524,8 +522,7 @@ class _Targets:
         return self._joined('keypoints_visible_weights')[0]
 
     def _joined(self, name: str) -> Tensor:
-        """Join the samples' labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K).
-        """
+        """Join the samples' labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K)."""
         values = [label[name] for label in self.labels]
         return torch.cat([v if v.dim() == 3 else v[None] for v in values], dim=1)
 

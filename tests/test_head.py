@@ -37,8 +37,10 @@ def build(num_stages=2, decoder=CODEC, **settings):
 def features(stages=2, persons=3, seed=0, channels=CHANNELS, scale=30.0):
     generator = torch.Generator().manual_seed(seed)
     return [
-        [torch.randn(persons, channels, h, w, generator=generator) * scale
-         for h, w in COARSEST_FIRST]
+        [
+            torch.randn(persons, channels, h, w, generator=generator) * scale
+            for h, w in COARSEST_FIRST
+        ]
         for _ in range(stages)
     ]
 
@@ -57,8 +59,7 @@ def samples_of(people, **codec):
     codec = KEYPOINT_CODECS.build({**CODEC, **codec})
     samples = []
     for keypoints, v in people:
-        labels = codec.encode(
-            keypoints, (v > 0).astype(np.float32), (v > 1).astype(np.float32))
+        labels = codec.encode(keypoints, (v > 0).astype(np.float32), (v > 1).astype(np.float32))
         sample = PoseDataSample(metainfo=dict(flip_indices=_flip_indices(keypoints.shape[1])))
         if 'heatmaps' in labels:
             sample.gt_fields = MultilevelPixelData(heatmaps=labels.pop('heatmaps')).to_tensor()
@@ -81,7 +82,8 @@ def mmpose_samples_of(people):
         joints = keypoints.shape[1]
         sample = PoseDataSample(metainfo=dict(flip_indices=_flip_indices(joints)))
         sample.gt_fields = MultilevelPixelData(
-            heatmaps=[level['heatmaps'] for level in levels]).to_tensor()
+            heatmaps=[level['heatmaps'] for level in levels]
+        ).to_tensor()
         weights = np.stack([level['keypoint_weights'] for level in levels])
         sample.gt_instance_labels = InstanceData(keypoint_weights=weights).to_tensor()
         samples.append(sample)
@@ -101,7 +103,8 @@ def mmpose_head(num_stages, joints, **settings):
         level_indices=[0, 1, 2, 3] * (num_stages - 1) + [1, 2, 3, 4],
         loss=losses * num_stages,
         decoder=dict(
-            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5),
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5
+        ),
         **settings,
     )
 
@@ -180,7 +183,8 @@ class TestAgainstMMPose:
         theirs.load_state_dict(ours.state_dict(), strict=True)
 
     @pytest.mark.parametrize(
-        ('joints', 'num_stages'), [(1, 2), (4, 2), (17, 1), (17, 2), (17, 4), (133, 2)])
+        ('joints', 'num_stages'), [(1, 2), (4, 2), (17, 1), (17, 2), (17, 4), (133, 2)]
+    )
     def test_heatmaps_losses_gradients_and_accuracy(self, joints, num_stages):
         ours, theirs = pair(num_stages, joints)
         feats, samples = features(num_stages), mmpose_samples_of(persons(joints))
@@ -193,8 +197,7 @@ class TestAgainstMMPose:
             gradients += [f.grad for stage in given for f in stage]
             results.append((losses, gradients))
         (losses, gradients), (expected, expected_gradients) = results
-        torch.testing.assert_close(
-            losses['loss_kpt'], expected['loss_kpt'], rtol=1e-6, atol=0)
+        torch.testing.assert_close(losses['loss_kpt'], expected['loss_kpt'], rtol=1e-6, atol=0)
         assert losses['acc_pose'].item() == pytest.approx(expected['acc_pose'].item(), abs=1e-6)
         for ours_, theirs_ in zip(gradients, expected_gradients, strict=True):
             scale = theirs_.abs().max().clamp(min=1e-6)
@@ -248,8 +251,7 @@ class TestSchedule:
     def test_targets_follow_it(self):
         """With heatmaps equal to one level's targets only the units that learn it are right."""
         samples = samples_of(persons())
-        levels = [
-            torch.stack([s.gt_fields[level].heatmaps for s in samples]) for level in range(5)]
+        levels = [torch.stack([s.gt_fields[level].heatmaps for s in samples]) for level in range(5)]
         schedule = [[3, 0, 2, 1], [1, 4, 0, 2]]
         head = build(unit_channels=17, coarse_to_fine=schedule)
         head.predict_layers = nn.ModuleList(nn.Identity() for _ in range(8))
@@ -305,8 +307,7 @@ class TestLoss:
     def test_lists_give_one_loss_to_each_unit_and_stage(self):
         samples, feats = samples_of(persons()), features()
         nothing, mse = dict(type='JointMSELoss', loss_weight=0.0), dict(type='JointMSELoss')
-        losses = build(
-            unit_loss=[nothing] * 3, final_loss=[nothing, mse]).loss(feats, samples)
+        losses = build(unit_loss=[nothing] * 3, final_loss=[nothing, mse]).loss(feats, samples)
         assert losses['kpt_stage1'] == 0
         assert losses['kpt_stage2'] > 0
 
@@ -326,7 +327,8 @@ class TestLoss:
         for occluded in (False, True, 'all'):
             loaded = build(empty_occluded=occluded).loss(feats, samples_of(people))
             drawn = build(decoder=dict(CODEC, draw_on_device=True), empty_occluded=occluded).loss(
-                feats, samples_of(people, draw_on_device=True))
+                feats, samples_of(people, draw_on_device=True)
+            )
             for name, value in loaded.items():
                 torch.testing.assert_close(drawn[name], value, rtol=1e-5, atol=0)
 
@@ -400,7 +402,8 @@ class TestLoss:
 
     def test_single_level_targets_of_mmpose_serve_without_coarse_to_fine(self):
         decoder = dict(
-            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5)
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5
+        )
         samples = mmpose_samples_of(persons())
         for sample in samples:
             finest = sample.gt_fields[4].heatmaps
@@ -465,7 +468,8 @@ class TestPredict:
         head, samples, feats = build(3).eval(), samples_of(persons()), features(3)
         with torch.no_grad():
             _, fields = head.predict(
-                feats, samples, dict(output_heatmaps=True, output_stage_heatmaps=True))
+                feats, samples, dict(output_heatmaps=True, output_stage_heatmaps=True)
+            )
             every = head(feats)
         for person, field in enumerate(fields):
             for stage in range(3):
@@ -508,7 +512,7 @@ class TestTraining:
         losses['loss_kpt'].backward()
         head.train()(features(3))  # must leave the running statistics of the others alone
         for s in range(3):
-            layers = head.predict_layers[4 * s:4 * s + 4]
+            layers = head.predict_layers[4 * s : 4 * s + 4]
             for parameter in layers.parameters():
                 assert parameter.requires_grad == (s in trained)
                 assert (parameter.grad is not None) == (s in trained)
@@ -526,7 +530,8 @@ class TestTraining:
                 return self.head.loss(feats, samples)['loss_kpt']
 
         torch.distributed.init_process_group(
-            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1)
+            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+        )
         try:
             model = DistributedDataParallel(Model(), find_unused_parameters=False)
             feats = features(settings.get('active_stages', 2))
@@ -539,8 +544,7 @@ class TestTraining:
         head, samples = build(), samples_of(persons())
         averaged = ExponentialMovingAverage(head, momentum=0.5)
         start = averaged.module.loss(features(), samples)['loss_kpt']
-        wrapper = OptimWrapper(
-            torch.optim.SGD(head.parameters(), lr=1e-3), accumulative_counts=2)
+        wrapper = OptimWrapper(torch.optim.SGD(head.parameters(), lr=1e-3), accumulative_counts=2)
         wrapper.initialize_count_status(head, 0, 4)
         losses = []
         for _ in range(4):

@@ -67,8 +67,9 @@ def test_v_reaches_the_head(people, flip, half_body, draw_on_device):
         assert set(v) == {0, 1, 2}
         if flip:
             v = v[flip_indices]
-        labels = packed(people, index, flip=flip, half_body=half_body,
-                        draw_on_device=draw_on_device)
+        labels = packed(
+            people, index, flip=flip, half_body=half_body, draw_on_device=draw_on_device
+        )
         clear = labels.keypoints_visible_weights.reshape(-1, 17)
         weights = labels.keypoint_weights.reshape(-1, 17)
         for level in range(1 if draw_on_device else 5):
@@ -96,8 +97,10 @@ def test_half_body_crops_as_without_it(people):
 
 
 def test_a_batch_of_photographs_trains_the_head(people):
-    samples = [pipeline(flip=0.5)(people.get_data_info(int(i)))['data_samples']
-               for i in some_of_each(people)]
+    samples = [
+        pipeline(flip=0.5)(people.get_data_info(int(i)))['data_samples']
+        for i in some_of_each(people)
+    ]
     head = MultiStageHeatmapHead(1, CODEC, unit_channels=4, empty_occluded=True)
     feats = [[torch.randn(3, 4, h, h * 3 // 4) for h in (8, 16, 32, 64)]]
     loss = head.loss(feats, samples)['loss_kpt']
@@ -108,7 +111,10 @@ def test_a_batch_of_photographs_trains_the_head(people):
 def test_whole_body_annotations_are_joined(shared_data):
     people = CocoWholeBodyDataset(
         data_root=str(shared_data / 'coco_wholebody'),
-        ann_file='test_coco_wholebody.json', data_prefix=dict(img=''), pipeline=[])
+        ann_file='test_coco_wholebody.json',
+        data_prefix=dict(img=''),
+        pipeline=[],
+    )
     for index in range(len(people)):
         info = people.get_data_info(index)
         labelled = info['keypoints_visible'].copy()
