@@ -522,7 +522,7 @@ class _Targets:
         return self._joined('keypoints_visible_weights')[0]
 
     def _joined(self, name: str) -> Tensor:
-        """Join the samples' labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K)."""
+        """Join labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K)."""
         values = [label[name] for label in self.labels]
         return torch.cat([v if v.dim() == 3 else v[None] for v in values], dim=1)
 
