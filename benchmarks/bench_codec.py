@@ -1,139 +1,61 @@
-"""The codec beside MMPose's: drawing targets, reading joints, and the whole training pipeline.
+"""The codec beside MMPose's: drawing all targets of a person, and reading joints in heatmaps.
 
-Run ``python benchmarks/bench_codec.py [--quick]``. Times are per person, medians of interleaved
-runs. Heatmaps to read are those of the parity test, tests/golden/megvii_decode.npz: peaks, some
-low, on noise, and noise alone. The pipeline reads COCO photographs from the folder data/coco in
-``MSPN_SHARED``, or in ../shared beside the clone, and is left out where there are none.
+Run ``python benchmarks/bench_codec.py [--quick]``. MMPose's side is one ``MegviiHeatmap`` for each
+level, as its MSPN configs have them. Both sides get the same persons and the same heatmaps: clear
+peaks on noise, and where it says so the parity test's, in which some peaks are low or twofold and
+some maps are noise alone. On a machine with a GPU, reading there is measured too.
 """
 
 import argparse
-import os
+import functools
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from mspn_plugin import CoarseToFineHeatmap
 from mspn_plugin.timing import interleaved
 
 # After the plugin, which lets mmpose import.
-import mmpose  # isort: skip
 from mmpose.codecs import MegviiHeatmap  # isort: skip
-from mmpose.datasets import CocoDataset  # isort: skip
-from mmpose.utils import register_all_modules  # isort: skip
 
-REPO = Path(__file__).resolve().parent.parent
-SIZE = dict(input_size=(192, 256), heatmap_size=(48, 64))
+INPUT, HEATMAP, JOINTS = (192, 256), (48, 64), 17
 KERNELS = (15, 11, 9, 7, 5)
-OURS = dict(type='CoarseToFineHeatmap', **SIZE)
-MMPOSE = [dict(type='MegviiHeatmap', **SIZE, kernel_size=kernel) for kernel in KERNELS]
+PARITY = Path(__file__).resolve().parent.parent / 'tests' / 'golden' / 'megvii_decode.npz'
 
 
-def rows(
-    contenders: Dict[str, Callable[[], object]], persons: int, repeats: int
-) -> List[Dict[str, Any]]:
-    """Time contenders, the first of which is MMPose's, for a number of persons in each call."""
-    times = interleaved(contenders, repeats=repeats)
-    theirs, *ours = ((name, timing.median / persons * 1e3) for name, timing in times.items())
-    return [
-        {
-            'topic': 'codec',
-            'what': name,
-            'ours_ms': milliseconds,
-            'mmpose_ms': theirs[1],
-            'ratio': theirs[1] / milliseconds,
-            'note': f'beside {theirs[0]}',
-        }
-        for name, milliseconds in ours
-    ]
-
-
-def drawing(repeats: int) -> List[Dict[str, Any]]:
-    """Draw five levels of 17 joints."""
+def persons(count: int) -> Tuple[np.ndarray, np.ndarray]:
+    """Make joints (count, 1, K, 2) anywhere in the input, nine of ten visible (count, 1, K)."""
     rng = np.random.default_rng(0)
-    people = [(rng.random((1, 17, 2)) * SIZE['input_size']).astype(np.float32) for _ in range(32)]
-    visible = np.ones((1, 17), np.float32)
-
-    def draw(*codecs: Any) -> Callable[[], object]:
-        def call() -> None:
-            for person in people:
-                for codec in codecs:
-                    codec.encode(person, visible)
-
-        return call
-
-    contenders = {
-        'five MegviiHeatmap': draw(*(MegviiHeatmap(**SIZE, kernel_size=k) for k in KERNELS)),
-        'draw five levels': draw(CoarseToFineHeatmap(**SIZE)),
-        'draw five levels, unbiased': draw(CoarseToFineHeatmap(**SIZE, unbiased=True)),
-        'leave drawing to the device': draw(CoarseToFineHeatmap(**SIZE, draw_on_device=True)),
-    }
-    return rows(contenders, len(people), repeats)
+    joints = rng.uniform(0, INPUT, (count, 1, JOINTS, 2)).astype(np.float32)
+    return joints, (rng.random((count, 1, JOINTS)) < 0.9).astype(np.float32)
 
 
-def reading(repeats: int) -> List[Dict[str, Any]]:
-    """Read the joints of a batch of 32 persons."""
-    maps = np.load(REPO / 'tests' / 'golden' / 'megvii_decode.npz')['heatmaps']
-    maps = np.concatenate([maps] * 6)[:32]
-    batch = torch.from_numpy(maps)
-    mmpose_codec = MegviiHeatmap(**SIZE, kernel_size=5)
-    contenders = {'MegviiHeatmap.decode': lambda: [mmpose_codec.decode(m) for m in maps]}
-    codecs = {
-        '': CoarseToFineHeatmap(**SIZE),
-        ', unbiased': CoarseToFineHeatmap(**SIZE, unbiased=True),
-        ", decoding='mmpose'": CoarseToFineHeatmap(**SIZE, decoding='mmpose'),
-    }
-    for name, codec in codecs.items():
-        contenders[f'read a batch of 32{name}'] = lambda c=codec: c.batch_decode(batch)
-    if torch.cuda.is_available():
-        on_gpu = batch.cuda()
-        for name, codec in codecs.items():
-            what = f'read a batch of 32 on the GPU{name}'
-            contenders[what] = lambda c=codec: c.batch_decode(on_gpu)
-    return rows(contenders, len(maps), repeats)
+def predicted(joints: np.ndarray, visible: np.ndarray) -> Tensor:
+    """Make heatmaps (B, K, H, W) such as a network predicts: peaks and noise."""
+    codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
+    maps = [codec.encode(*person)['heatmaps'][-1] for person in zip(joints, visible)]
+    noise = np.random.default_rng(1).normal(0, 4, (len(maps), *maps[0].shape))
+    return torch.from_numpy((np.stack(maps) + noise).astype(np.float32))
 
 
-def pipeline(repeats: int) -> List[Dict[str, Any]]:
-    """Take people on photographs through a training pipeline: load, flip, crop, encode, pack."""
-    photos = Path(os.environ.get('MSPN_SHARED', REPO.parent / 'shared')) / 'data' / 'coco'
-    if not photos.is_dir():
-        print(f'no photographs at {photos}, so the pipeline is not measured')
-        return []
-    register_all_modules()
-
-    def load(**encoder: Any) -> Callable[[], object]:
-        people = CocoDataset(
-            data_root=str(photos),
-            data_mode='topdown',
-            ann_file='annotations/person_keypoints_train2017.json',
-            data_prefix=dict(img='train2017'),
-            pipeline=[
-                dict(type='LoadImage'),
-                dict(type='GetBBoxCenterScale'),
-                dict(type='RandomFlip', direction='horizontal'),
-                dict(type='TopdownAffine', input_size=SIZE['input_size']),
-                dict(type='GenerateTarget', **encoder),
-                dict(type='PackPoseInputs'),
-            ],
-        )
-        indices = range(0, len(people), len(people) // 16)[:16]
-
-        def call() -> None:
-            np.random.seed(0)
-            for index in indices:
-                people[index]
-
-        return call
-
-    contenders = {
-        'the same with five MegviiHeatmap': load(encoder=MMPOSE, multilevel=True),
-        'training pipeline on photographs': load(encoder=OURS),
-        'training pipeline, drawing left to the device': load(
-            encoder=dict(OURS, draw_on_device=True)
-        ),
-    }
-    return rows(contenders, 16, repeats)
+def row(
+    what: str,
+    calls: Dict[str, Callable[[], object]],
+    repeats: int,
+    persons_each: Sequence[int],
+    note: str = '',
+) -> Dict[str, Any]:
+    """Time two contenders in turn and divide by the persons that each takes."""
+    times = interleaved(calls, repeats=repeats)
+    ours, theirs = (
+        timing.median * 1e3 / count for timing, count in zip(times.values(), persons_each)
+    )
+    return dict(
+        topic='codec', what=what, ours_ms=ours, mmpose_ms=theirs, ratio=theirs / ours, note=note
+    )
 
 
 def run(quick: bool) -> List[Dict[str, Any]]:
@@ -143,25 +65,71 @@ def run(quick: bool) -> List[Dict[str, Any]]:
         quick (bool): Whether to take fewer repeats.
 
     Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms`` and ``mmpose_ms`` (both for one
-        person), ``ratio`` (how many times faster ours is) and ``note`` (what MMPose's is).
+        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms`` (of one person),
+        ``ratio`` and ``note``.
     """
     repeats = 7 if quick else 31
-    return drawing(repeats) + reading(repeats) + pipeline(repeats)
+    joints, visible = persons(32)
+    theirs = [MegviiHeatmap(INPUT, HEATMAP, kernel) for kernel in KERNELS]
+
+    def draw(codecs: Sequence[Any]) -> None:
+        for person in zip(joints, visible):
+            for codec in codecs:
+                codec.encode(*person)
+
+    rows = []
+    for name, settings in (('', {}), (', unbiased', dict(unbiased=True))):
+        codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS, **settings)
+        calls = {
+            'ours': functools.partial(draw, [codec]),
+            'mmpose': functools.partial(draw, theirs),
+        }
+        rows.append(row(f'drawing five levels of a person{name}', calls, repeats, (32, 32)))
+    on_device = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS)
+    batch = torch.from_numpy(joints[:, 0]), torch.from_numpy(visible[:, 0])
+
+    def draw_batch() -> None:
+        for level in range(len(KERNELS)):
+            on_device.draw(*batch, level)
+
+    calls = {'ours': draw_batch, 'mmpose': functools.partial(draw, theirs)}
+    rows.append(row('drawing five levels on the device, batch 32', calls, repeats, (32, 32)))
+
+    clear = predicted(joints, visible)
+    hard = torch.from_numpy(np.concatenate([np.load(PARITY)['heatmaps']] * 6)[:32])
+    devices = ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']
+    for decoding, heatmaps, sizes, name in (
+        ('megvii', clear, (1, 32), ''),
+        ('megvii', hard, (32,), ', low peaks and noise'),
+        ('mmpose', clear, (1, 32), ''),
+        ('unbiased', clear, (1, 32), ''),
+    ):
+        unbiased = decoding == 'unbiased'
+        codec = CoarseToFineHeatmap(INPUT, HEATMAP, KERNELS, unbiased, decoding)
+        arrays = heatmaps.numpy()
+        if decoding == 'mmpose':
+            mine, reference = codec.decode(arrays[0]), theirs[-1].decode(arrays[0])
+            np.testing.assert_allclose(mine[0], reference[0], atol=1e-3)
+        for size in sizes:
+            for device in devices:
+                calls = {
+                    'ours': functools.partial(codec.batch_decode, heatmaps[:size].to(device)),
+                    'mmpose': lambda maps=arrays[:size]: [theirs[-1].decode(m) for m in maps],
+                }
+                what = f"decoding='{decoding}', batch {size}{name}"
+                what += ' on the GPU' if device == 'cuda' else ''
+                rows.append(row(what, calls, repeats, (size, size)))
+    return rows
 
 
 def main() -> None:
     """Print the rows as a table."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='fewer repeats')
-    options = parser.parse_args()
-    print(
-        f'torch {torch.__version__}, {torch.get_num_threads()} threads, mmpose {mmpose.__version__}'
-    )
-    for r in run(options.quick):
+    for r in run(parser.parse_args().quick):
         print(
-            f'{r["what"]:46} ours {r["ours_ms"]:7.3f} ms   MMPose {r["mmpose_ms"]:7.3f} ms   '
-            f'{r["ratio"]:5.1f} times as fast'
+            f'{r["what"]:48} ours {r["ours_ms"]:8.3f} ms   MMPose {r["mmpose_ms"]:8.3f} ms   '
+            f'x{r["ratio"]:.2f}   {r["note"]}'
         )
 
 
