@@ -316,7 +316,7 @@ class Body:
         slim = rng.normal(0, 1)
         return cls(
             height=height,
-            head=rng.uniform(0.1, 0.12),
+            head=rng.uniform(0.106, 0.126),
             trunk=0.27 * vary(),
             shoulder=0.12 * vary(),
             hip=0.066 * vary(),
@@ -325,7 +325,7 @@ class Body:
             thigh=0.215 * vary(),
             shin=0.212 * vary(),
             foot=0.105 * vary(),
-            girth=float(np.clip(1.12 + 0.12 * slim, 0.92, 1.45)),
+            girth=float(np.clip(1.18 + 0.11 * slim, 0.97, 1.45)),
         )
 
 
@@ -393,8 +393,8 @@ STANCES = (
     Stance(4, ('straight', 'relaxed'), QUIET + LIVELY, (-5, 10)),
     Stance(4, ('astride', 'astride'), QUIET + LIVELY, (-6, 12)),
     Stance(4, ('step ahead', 'step behind'), SWINGING, (-2, 14)),
-    Stance(1.5, ('knee up', 'heel up'), SWINGING, (6, 22)),
-    Stance(2.5, ('seated', 'seated'), QUIET + ('reaching', 'waving'), (-8, 20), seated=True),
+    Stance(1, ('knee up', 'heel up'), SWINGING, (6, 22)),
+    Stance(2, ('seated', 'seated'), QUIET + ('reaching', 'waving'), (-8, 20), seated=True),
     Stance(0.5, ('squatting', 'squatting'), ('reaching', 'folded', 'offering'), (15, 40)),
     Stance(0.8, ('lunge ahead', 'lunge behind'), LIVELY + SWINGING, (-5, 25)),
     Stance(0.4, ('lunge ahead', 'kneeling'), QUIET + LIVELY, (-5, 20)),
@@ -440,7 +440,7 @@ class Pose:
             arms.reverse()
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
-            (rng.normal(0, 24), rng.normal(180, 20), rng.uniform(0, 360)), p=(0.7, 0.13, 0.17)
+            (rng.normal(0, 24), rng.normal(180, 20), rng.uniform(0, 360)), p=(0.74, 0.12, 0.14)
         )
         return cls(
             turn=float(turn),
@@ -502,7 +502,7 @@ class Outfit:
             accent=pick(CLOTH),
             bottom=top if lower == 'dress' else pick(CLOTH),
             shoe=pick(LEATHER),
-            sleeve=float(rng.choice((0, 0.5, 1, 2), p=(0.12, 0.38, 0.1, 0.4))),
+            sleeve=float(rng.choice((0, 0.5, 1, 2), p=(0.08, 0.3, 0.07, 0.55))),
             trouser={'trousers': 1.9, 'shorts': rng.uniform(0.55, 0.95)}.get(lower, 0.0),
             skirt=rng.uniform(0.6, 1.25) if lower in ('skirt', 'dress') else 0.0,
             pattern=one_of(plain=0.4, hoops=0.12, stripes=0.07, checks=0.05, dots=0.06, yoke=0.3),
@@ -1440,7 +1440,7 @@ def place(
     """Finds room for a person; false if all that was tried hides too much of another one."""
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
-    cut = rng.random() < 0.12
+    cut = rng.random() < 0.1
     lowest = h * rng.uniform(0.86, 0.985)
     # At a larger scale the feet are nearer, hence lower.
     tall = figure.body.height / h
@@ -1544,7 +1544,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         if figure.pose.seated:
             paint_seat(canvas, rng, figure)
         figure.paint(canvas, 1 + i * len(PARTS))
-        if rng.random() < 0.15:
+        if rng.random() < 0.12:
             paint_held(canvas, rng, figure)
         if rng.random() < 0.1:
             paint_obstacle(canvas, rng, figure.box[3] + rng.uniform(0, 10))
