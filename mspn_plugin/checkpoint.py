@@ -6,7 +6,6 @@ checkpoints need no conversion.
 
 import argparse
 import os
-import pickle
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
@@ -14,6 +13,7 @@ import torch
 
 from .errors import SettingError
 from .megvii import convert_megvii_checkpoint
+from .weights import reading
 
 
 def convert_megvii_file(
@@ -58,17 +58,8 @@ def convert_megvii_file(
 def _read(path: Path) -> Any:
     if not path.is_file():
         raise SettingError('there is no such file')
-    try:
+    with reading('it'):
         return torch.load(path, map_location='cpu', weights_only=True)
-    except pickle.UnpicklingError as error:
-        raise SettingError(
-            'it is no checkpoint of tensors and plain values alone, so that loading it could run '
-            f'code, and it is refused ({" ".join(str(error).split())[:200]})'
-        ) from error
-    except (EOFError, OSError, RuntimeError, ValueError) as error:
-        raise SettingError(
-            f'it cannot be read as a checkpoint; is it complete? ({error})'
-        ) from error
 
 
 def main(arguments: Optional[List[str]] = None) -> None:

@@ -27,7 +27,7 @@ from torch import nn
 
 from .boxes import Boxes
 from .errors import SettingError
-from .weights import some
+from .weights import misshapen, reading, some
 
 Key = TypeVar('Key')
 
@@ -79,10 +79,8 @@ def load_estimator(
 def _load(checkpoint: Union[str, Path]) -> Dict[str, Any]:
     if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise SettingError(f'there is no checkpoint {checkpoint}')
-    try:
+    with reading(str(checkpoint)):
         loaded = CheckpointLoader.load_checkpoint(str(checkpoint), 'cpu')
-    except (EOFError, IndexError, KeyError, RuntimeError, ValueError) as error:
-        raise SettingError(f'{checkpoint} cannot be read as a checkpoint ({error})') from error
     if not isinstance(loaded, dict):
         raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')
     return loaded
@@ -93,11 +91,7 @@ def _check_weights(
 ) -> None:
     missing = [key for key in own if key not in given]
     strange = [key for key in given if key not in own]
-    other = [
-        f'{key} {list(given[key].shape)} instead of {list(own[key].shape)}'
-        for key in own
-        if key in given and given[key].shape != own[key].shape
-    ]
+    other = misshapen(given, own)
     if missing or strange or other:
         parts = [
             f'{what}: {some(keys)}'

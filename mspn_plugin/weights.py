@@ -1,12 +1,43 @@
 """Weights for the backbone from files: which fit it, and what to say of those that don't."""
 
+import pickle
 import re
-from typing import Any, Dict, List, Mapping, NamedTuple, Optional, Sequence
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from mmengine.runner import CheckpointLoader
 from torch import Tensor
 
 from .errors import SettingError
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn whatever ends the reading of a checkpoint into one message.
+
+    A damaged file makes torch and pickle raise nearly anything, so nothing is told apart but a file
+    that was refused.
+
+    Args:
+        name (str): How the message calls the checkpoint.
+
+    Raises:
+        SettingError: If the block raises an error.
+    """
+    try:
+        yield
+    except SettingError:
+        raise
+    except pickle.UnpicklingError as error:
+        raise SettingError(
+            f'{name} is no checkpoint of tensors and plain values alone, so that loading it could '
+            f'run code, and it is refused ({" ".join(str(error).split())[:200]})'
+        ) from error
+    except Exception as error:
+        raise SettingError(
+            f'{name} cannot be read as a checkpoint; is it complete? '
+            f'({type(error).__name__}: {error})'
+        ) from error
 
 
 def read_backbone_weights(
@@ -144,21 +175,26 @@ def some(names: Sequence[str], shown: int = 4) -> str:
     return (', '.join(names[:shown]) or 'none') + more
 
 
+def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> List[str]:
+    """List the weights that both have in different shapes, in words."""
+    return [
+        f'{key} {list(given[key].shape)} instead of {list(own[key].shape)}'
+        for key in own
+        if key in given and given[key].shape != own[key].shape
+    ]
+
+
 def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     strangers = [key for key in weights if key.startswith('top.') and key not in own]
     if strangers:
         raise SettingError(
             f'norm_cfg gives the backbone other norm layers than the file has: {some(strangers)}'
         )
-    misshapen = [
-        f'{key} {list(value.shape)} instead of {list(own[key].shape)}'
-        for key, value in weights.items()
-        if key in own and own[key].shape != value.shape
-    ]
-    if misshapen:
+    wrong = misshapen(weights, own)
+    if wrong:
         raise SettingError(
             'unit_channels, stem_channels or double_channels give the backbone other channels '
-            f'than the file has: {some(misshapen)}'
+            f'than the file has: {some(wrong)}'
         )
 
 

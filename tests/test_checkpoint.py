@@ -2,6 +2,7 @@
 
 import ast
 import pickle
+import random
 import subprocess
 import sys
 import zlib
@@ -192,6 +193,21 @@ class TestCommand:
         with pytest.raises(SettingError, match=rf'release\.pth: .*{message}'):
             main(['megvii', str(release_file), str(tmp_path / 'mspn.pth')])
         assert sorted(tmp_path.iterdir()) == before
+
+    @pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy'])
+    def test_damage_anywhere_in_a_file_gives_one_message(self, as_zip, tmp_path):
+        source, target = tmp_path / 'release.pth', tmp_path / 'mspn.pth'
+        torch.save({'model': {'a': torch.zeros(3)}}, source, _use_new_zipfile_serialization=as_zip)
+        whole = source.read_bytes()
+        draw = random.Random(0)
+        for _ in range(150):
+            damaged = bytearray(whole)
+            for _ in range(3):
+                damaged[draw.randrange(len(whole))] = draw.randrange(256)
+            source.write_bytes(damaged)
+            with pytest.raises(SettingError, match=r'release\.pth: '):
+                main(['megvii', str(source), str(target)])
+        assert not target.exists()
 
     def test_a_folder_that_does_not_exist_is_named(self, release_file, tmp_path):
         with pytest.raises(SettingError, match=r'folder .*nowhere does not exist'):
