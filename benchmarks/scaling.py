@@ -1,7 +1,6 @@
 """How the cost of MSPN grows: with stages, input size, batch and persons in a picture."""
 
 import functools
-import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
 
@@ -13,6 +12,7 @@ from torch import nn
 
 from mspn_plugin import cost
 from mspn_plugin.benchmark import find_config
+from mspn_plugin.benchmark_report import save_figure
 from mspn_plugin.machine import matrix_rate
 from mspn_plugin.timing import interleaved
 
@@ -97,11 +97,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         axis.grid(alpha=0.3)
         if len(axis.containers) > 1:
             axis.legend()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.unfinished-{path.name}')
-    figure.savefig(unfinished, dpi=110)
-    pyplot.close(figure)
-    os.replace(unfinished, path)
+    save_figure(figure, path)
 
 
 def _build(

@@ -1,13 +1,14 @@
 """How the figures of a benchmark are shown: tables for the terminal, Markdown and a picture."""
 
 import math
-import os
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
 
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
+
+from .files import writing
 
 Row = Mapping[str, Any]
 Column = Tuple[str, Callable[[Row, Optional[Row]], str]]
@@ -21,9 +22,23 @@ def write(path: Path, text: str) -> None:
         text (str): Its content.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.{path.name}.unfinished')
-    unfinished.write_text(text, encoding='utf-8')
-    os.replace(unfinished, path)
+    with writing(path) as unfinished:
+        unfinished.write_text(text, encoding='utf-8')
+
+
+def save_figure(figure: Any, path: Path) -> None:
+    """Write a figure of matplotlib as a whole, and close it.
+
+    Args:
+        figure (Figure): The figure.
+        path (Path): The file; folders that are missing are made.
+    """
+    from matplotlib import pyplot
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as unfinished:
+        figure.savefig(unfinished, dpi=110)
+    pyplot.close(figure)
 
 
 def print_tables(result: Mapping[str, Any], console: Console) -> None:
@@ -116,11 +131,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     figure.legend(*axes[0][-1].get_legend_handles_labels(), loc='outside right center', fontsize=8)
     machine = result['machine']
     figure.suptitle(f'{machine["device"]}, {machine["processor"]}, {machine["threads"]} threads')
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f'.unfinished-{path.name}')
-    figure.savefig(unfinished, dpi=110)
-    pyplot.close(figure)
-    os.replace(unfinished, path)
+    save_figure(figure, path)
 
 
 def _tables(result: Mapping[str, Any]) -> List[Tuple[str, List[Column]]]:

@@ -5,13 +5,13 @@ checkpoints need no conversion.
 """
 
 import argparse
-import os
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
 import torch
 
 from .errors import SettingError
+from .files import check_target, writing
 from .megvii import convert_megvii_checkpoint
 from .weights import reading
 
@@ -37,21 +37,13 @@ def convert_megvii_file(
             or its folder does not.
     """
     target = Path(target)
-    if target.exists() and not overwrite:
-        raise SettingError(f'{target} exists already; --overwrite replaces it')
-    if not target.parent.is_dir():
-        raise SettingError(f'{target} cannot be written: the folder {target.parent} does not exist')
+    check_target(target, overwrite)
     try:
         converted = convert_megvii_checkpoint(_read(Path(source)))
     except SettingError as error:
         raise SettingError(f'{source}: {error}') from error
-
-    unfinished = target.with_name(f'.{target.name}.{os.getpid()}.tmp')
-    try:
+    with writing(target) as unfinished:
         torch.save({'meta': {}, 'state_dict': converted}, unfinished)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return len({key.split('.')[2] for key in converted if '.multi_stage_mspn.' in key})
 
 

@@ -6,7 +6,6 @@ metadata: examples/onnx_demo.py runs it with onnxruntime, NumPy and OpenCV.
 
 import argparse
 import json
-import os
 import sys
 import warnings
 from pathlib import Path
@@ -17,9 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from .errors import SettingError
+from .files import check_target, writing
 from .fused import FusedEstimator, fuse
 from .inference import load_estimator
-from .pictures import unfinished_name
 
 TOLERANCE = 0.05
 """How far a joint may be from PyTorch's, in pixels of the input."""
@@ -154,13 +153,12 @@ def export_onnx(
     import onnx
 
     target = Path(target)
-    check_target(target, overwrite)
+    check_onnx_target(target, overwrite)
     if estimator.network.dtype != torch.float32:
         raise SettingError('only a float32 estimator can be exported and checked')
     graph = PoseGraph(estimator, normalise, decode, flip_test).eval()
     outputs = ['keypoints', 'scores'] if decode else ['heatmaps']
-    unfinished = unfinished_name(target)
-    try:
+    with writing(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
             warnings.simplefilter('ignore')
             torch.onnx.export(
@@ -177,26 +175,18 @@ def export_onnx(
         onnx.helper.set_model_props(model, metadata(estimator, graph))
         onnx.save(model, str(unfinished))
         difference = check(graph, unfinished)
-        os.replace(unfinished, target)
-    finally:
-        unfinished.unlink(missing_ok=True)
     return difference
 
 
-def check_target(target: Path, overwrite: bool) -> None:
+def check_onnx_target(target: Path, overwrite: bool) -> None:
     """Refuse a target that can't be written, before any work.
 
     Raises:
-        SettingError: If it has another suffix, exists, or its folder does not.
+        SettingError: If it has another suffix, or :func:`~mspn_plugin.files.check_target` does.
     """
     if target.suffix != '.onnx':
         raise SettingError(f'{target}: the file to write must end in .onnx')
-    if target.is_dir():
-        raise SettingError(f'{target} is a folder')
-    if target.exists() and not overwrite:
-        raise SettingError(f'{target} exists already; --overwrite replaces it')
-    if not target.parent.is_dir():
-        raise SettingError(f'{target} cannot be written: the folder {target.parent} does not exist')
+    check_target(target, overwrite)
 
 
 def crops(graph: PoseGraph, count: int) -> Tensor:
@@ -295,7 +285,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
     parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx if it exists')
     options = parser.parse_args(arguments)
     try:
-        check_target(options.target, options.overwrite)
+        check_onnx_target(options.target, options.overwrite)
         estimator = fuse(load_estimator(options.config, options.checkpoint), options.stages)
         difference = export_onnx(
             estimator,

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from .errors import SettingError
+from .files import unfinished_name, writing
 
 PICTURES = {'.bmp', '.jfif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '.webp'}
 VIDEOS = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm'}
@@ -88,17 +89,8 @@ def write(path: Path, picture: np.ndarray) -> None:
 
 def write_bytes(path: Path, content: bytes) -> None:
     """Write a file, whole or not at all."""
-    unfinished = unfinished_name(path)
-    try:
+    with writing(path) as unfinished:
         unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-
-
-def unfinished_name(path: Path) -> Path:
-    """The name under which a file is written before it is complete, in the same folder."""
-    return path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
 
 
 def frames(path: Path) -> Iterator[np.ndarray]:

@@ -1,0 +1,53 @@
+"""Files that appear whole or not at all."""
+
+import os
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Iterator
+
+from .errors import SettingError
+
+
+def unfinished_name(path: Path) -> Path:
+    """The name under which a file is written before it is complete, in the same folder.
+
+    It ends as the file does, because many libraries choose a format by the suffix.
+    """
+    return path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[Path]:
+    """Write a file as a whole: what was there stays until all of the new one is on disk.
+
+    Args:
+        path (Path): The file. Its folder must exist.
+
+    Yields:
+        Path: The name to write to. It becomes ``path`` if the block ends well, and is deleted
+        otherwise.
+    """
+    unfinished = unfinished_name(path)
+    try:
+        yield unfinished
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+
+
+def check_target(path: Path, overwrite: bool) -> None:
+    """Refuse a file that can't or must not be written, before any work.
+
+    Args:
+        path (Path): The file to write.
+        overwrite (bool): Whether an existing one is replaced.
+
+    Raises:
+        SettingError: If it is a folder or exists, or its own folder does not.
+    """
+    if path.is_dir():
+        raise SettingError(f'{path} is a folder')
+    if path.exists() and not overwrite:
+        raise SettingError(f'{path} exists already; --overwrite replaces it')
+    if not path.parent.is_dir():
+        raise SettingError(f'{path} cannot be written: the folder {path.parent} does not exist')
