@@ -13,8 +13,7 @@ from mmengine.runner import Runner
 from mmpose.registry import HOOKS
 
 from .errors import SettingError
-
-_SHOWN = 5
+from .weights import some
 
 
 @HOOKS.register_module()
@@ -49,10 +48,8 @@ class PreflightHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_model(model)
         for name, dataset in _datasets(runner):
-            check_dataset(dataset, name)
             check_fit(dataset, model, name)
-            if self.check_images:
-                check_images(dataset, name)
+            check_dataset(dataset, name, self.check_images)
 
 
 def check_model(model: Any) -> None:
@@ -74,26 +71,52 @@ def check_model(model: Any) -> None:
             )
 
 
-def check_dataset(dataset: BaseDataset, name: str) -> None:
-    """Check that a data set's annotations have the joints that its class declares.
+def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) -> None:
+    """Check that annotations have the joints that the class declares, and that pictures exist.
 
     Args:
         dataset (BaseDataset): A loaded data set.
         name (str): The setting that it was built from, for messages.
+        check_images (bool): Whether to look for the pictures.
 
     Raises:
-        SettingError: Naming the first annotation with another number of joints.
+        SettingError: Naming the first annotation with another number of joints; or the folder, how
+            many pictures are missing, and the first of them.
     """
     declared = dataset.metainfo.get('num_keypoints')
-    for index in range(len(dataset) if declared else 0):
+    wanted: Dict[str, Set[str]] = defaultdict(set)
+    # MMEngine unpacks a record at every look, so that one look has to do.
+    for index in range(len(dataset)):
         info = dataset.get_data_info(index)
         given = np.shape(info.get('keypoints'))[1:2]
-        if given and given[0] != declared:
+        if declared and given and given[0] != declared:
             raise SettingError(
                 f'{name}: annotation {info.get("id")} in {dataset.ann_file} has {given[0]} '
                 f'keypoints, and {type(dataset).__name__} declares {declared} (its `metainfo`); '
                 'use a data set class or a `metainfo` with the joints of the file'
             )
+        path = info.get('img_path')
+        if check_images and path and '://' not in path:
+            folder, file_name = os.path.split(path)
+            wanted[folder].add(file_name)
+    for folder, names in wanted.items():
+        _check_folder(folder, names, f'{name}: ', dataset.ann_file)
+
+
+def _check_folder(folder: str, names: Set[str], start: str, ann_file: str) -> None:
+    if not os.path.isdir(folder or '.'):
+        raise SettingError(
+            f'{start}the folder of pictures {folder} does not exist; it follows from '
+            '`data_root` and `data_prefix` of the data set'
+        )
+    with os.scandir(folder or '.') as entries:
+        missing = sorted(names.difference(entry.name for entry in entries))
+    if missing:
+        shown = some([str(Path(folder, file_name)) for file_name in missing], 5)
+        raise SettingError(
+            f'{start}{len(missing)} of {len(names)} pictures that {ann_file} names do not exist: '
+            f'{shown}'
+        )
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
@@ -136,39 +159,6 @@ def _check_codecs(encoder: Any, decoder: Any, step_name: str) -> None:
             raise SettingError(
                 f'{step_name}: the encoder has {field}={ours} and model.head.decoder has '
                 f'{field}={theirs}; use one codec for both'
-            )
-
-
-def check_images(dataset: BaseDataset, name: str) -> None:
-    """Check that every picture of a data set exists.
-
-    Args:
-        dataset (BaseDataset): A loaded data set.
-        name (str): The setting that it was built from, for messages.
-
-    Raises:
-        SettingError: Naming the folder, how many are missing, and the first of them.
-    """
-    wanted: Dict[str, Set[str]] = defaultdict(set)
-    for index in range(len(dataset)):
-        path = dataset.get_data_info(index).get('img_path')
-        if path and '://' not in path:
-            folder, file_name = os.path.split(path)
-            wanted[folder].add(file_name)
-    for folder, names in wanted.items():
-        if not os.path.isdir(folder or '.'):
-            raise SettingError(
-                f'{name}: the folder of pictures {folder} does not exist; it follows from '
-                '`data_root` and `data_prefix` of the data set'
-            )
-        with os.scandir(folder or '.') as entries:
-            missing = sorted(names.difference(entry.name for entry in entries))
-        if missing:
-            shown = ', '.join(str(Path(folder, file_name)) for file_name in missing[:_SHOWN])
-            rest = f' and {len(missing) - _SHOWN} more' if len(missing) > _SHOWN else ''
-            raise SettingError(
-                f'{name}: {len(missing)} of {len(names)} pictures that {dataset.ann_file} names '
-                f'do not exist: {shown}{rest}'
             )
 
 
