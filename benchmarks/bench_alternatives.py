@@ -6,13 +6,13 @@ norms folded by mmcv's tool, and both. ``ours_ms`` is the alternative's time and
 of the network as it is. What the plugin does instead (``mspn_plugin.fused``) is measured elsewhere.
 """
 
-import argparse
 import copy
 import functools
 from typing import Any, Dict, List
 
 import torch
 from mmengine.config import Config
+from rows import make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin.benchmark import find_config
@@ -60,33 +60,15 @@ def run(quick: bool) -> List[Dict[str, Any]]:
         layout = torch.channels_last if 'channels last' in name else torch.contiguous_format
         calls[name] = functools.partial(heatmaps, model, images.to(memory_format=layout))
     times = {
-        name: timing.median * 1e3
+        name: timing.median
         for name, timing in interleaved(calls, repeats=3 if quick else 9, warmup=1).items()
     }
     base = times.pop('as it is')
     return [
-        dict(
-            topic='tried',
-            what=f'{name}, 2 stages, batch {len(images)}',
-            ours_ms=time,
-            mmpose_ms=base,
-            ratio=base / time,
-            note='',
-        )
+        make_row('tried', f'{name}, 2 stages, batch {len(images)}', time, base)
         for name, time in times.items()
     ]
 
 
-def main() -> None:
-    """Print the rows as a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='fewer images and repeats')
-    for r in run(parser.parse_args().quick):
-        print(
-            f'{r["what"]:50} {r["ours_ms"]:8.1f} ms   as it is {r["mmpose_ms"]:8.1f} ms   '
-            f'x{r["ratio"]:.2f}'
-        )
-
-
 if __name__ == '__main__':
-    main()
+    run_topic(__doc__, run, beside='as it is')

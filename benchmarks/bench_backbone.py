@@ -13,13 +13,13 @@ import itertools
 from typing import Any, Dict, List
 
 import torch
+from rows import make_row, print_row
 from torch import Tensor, nn
 
 from mspn_plugin import MSPNBackbone
 from mspn_plugin.timing import interleaved
 
 # After the plugin, which lets mmpose import.
-import mmpose  # isort: skip
 from mmpose.models import MSPN  # isort: skip
 
 MIB = 2**20
@@ -54,15 +54,7 @@ def row(what: str, networks: Dict[str, nn.Module], call: Any, repeats: int) -> D
     times = interleaved(
         {name: lambda n=n: call(n) for name, n in networks.items()}, repeats=repeats, warmup=1
     )
-    ours, theirs = times['ours'].median * 1e3, times['mmpose'].median * 1e3
-    return {
-        'topic': 'backbone',
-        'what': what,
-        'ours_ms': ours,
-        'mmpose_ms': theirs,
-        'ratio': theirs / ours,
-        'note': '',
-    }
+    return make_row('backbone', what, times['ours'].median, times['mmpose'].median)
 
 
 def memory(height: int, width: int, batch: int = 2) -> str:
@@ -132,14 +124,8 @@ def main() -> None:
     if options.memory:
         print(memory(256, 192))
         return
-    print(
-        f'torch {torch.__version__}, {torch.get_num_threads()} threads, mmpose {mmpose.__version__}'
-    )
     for r in run(options.quick):
-        print(
-            f'{r["what"]:48} ours {r["ours_ms"]:8.1f} ms   MMPose {r["mmpose_ms"]:8.1f} ms   '
-            f'x{r["ratio"]:.2f}   {r["note"]}'
-        )
+        print_row(r)
 
 
 if __name__ == '__main__':

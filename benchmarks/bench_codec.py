@@ -6,13 +6,13 @@ peaks on noise, and where it says so the parity test's, in which some peaks are 
 some maps are noise alone. On a machine with a GPU, reading there is measured too.
 """
 
-import argparse
 import functools
 from pathlib import Path
 from typing import Any, Callable, Dict, List, Sequence, Tuple
 
 import numpy as np
 import torch
+from rows import make_row, run_topic
 from torch import Tensor
 
 from mspn_plugin import CoarseToFineHeatmap
@@ -50,12 +50,8 @@ def row(
 ) -> Dict[str, Any]:
     """Time two contenders in turn and divide by the persons that each takes."""
     times = interleaved(calls, repeats=repeats)
-    ours, theirs = (
-        timing.median * 1e3 / count for timing, count in zip(times.values(), persons_each)
-    )
-    return dict(
-        topic='codec', what=what, ours_ms=ours, mmpose_ms=theirs, ratio=theirs / ours, note=note
-    )
+    ours, theirs = (timing.median / count for timing, count in zip(times.values(), persons_each))
+    return make_row('codec', what, ours, theirs, note)
 
 
 def run(quick: bool) -> List[Dict[str, Any]]:
@@ -122,16 +118,5 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Print the rows as a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='fewer repeats')
-    for r in run(parser.parse_args().quick):
-        print(
-            f'{r["what"]:48} ours {r["ours_ms"]:8.3f} ms   MMPose {r["mmpose_ms"]:8.3f} ms   '
-            f'x{r["ratio"]:.2f}   {r["note"]}'
-        )
-
-
 if __name__ == '__main__':
-    main()
+    run_topic(__doc__, run)

@@ -5,8 +5,6 @@
 Every network has the weights of one random initialisation, whose names are the same in both.
 """
 
-import argparse
-import sys
 import tempfile
 import warnings
 from pathlib import Path
@@ -17,6 +15,7 @@ import onnxruntime
 import torch
 from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from rows import make_row, run_topic
 from torch import nn
 
 import mspn_plugin  # noqa: F401
@@ -133,16 +132,7 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     rows: List[Dict[str, Any]] = []
 
     def row(what: str, mine: Timing, theirs: Timing, note: str = '') -> None:
-        rows.append(
-            dict(
-                topic='inference',
-                what=what,
-                ours_ms=mine.median * 1e3,
-                mmpose_ms=theirs.median * 1e3,
-                ratio=theirs.median / mine.median,
-                note=note,
-            )
-        )
+        rows.append(make_row('inference', what, mine.median, theirs.median, note))
 
     repeats = 3 if quick else 9
     two = ours(2)
@@ -210,15 +200,5 @@ def mspn_meta(config: Config) -> Dict[str, Any]:
     return meta
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument('--quick', action='store_true', help='fewer repeats')
-    for r in run(parser.parse_args().quick):
-        print(
-            f'{r["what"]:24s} {r["ours_ms"]:9.1f} ms, beside {r["mmpose_ms"]:9.1f} ms: '
-            f'x {r["ratio"]:.2f}  ({r["note"]})'
-        )
-
-
 if __name__ == '__main__':
-    sys.exit(main())
+    run_topic(__doc__, run)

@@ -6,7 +6,6 @@ people. A sample is read, decoded, augmented with the same random numbers, cropp
 targets and packed, in one process; a repeat takes several persons.
 """
 
-import argparse
 import contextlib
 import io
 import os
@@ -16,6 +15,7 @@ from typing import Any, Callable, Dict, List
 
 import numpy as np
 from mmengine.config import Config
+from rows import make_row, run_topic
 
 from mspn_plugin.benchmark import find_config
 from mspn_plugin.synthetic import render_dataset
@@ -87,34 +87,22 @@ def run(quick: bool) -> List[Dict[str, Any]]:
             'targets left to the head': sampling(OURS, root, persons, draw_on_device),
         }
         times = {
-            name: timing.median * 1e3 / persons
+            name: timing.median / persons
             for name, timing in interleaved(calls, repeats=5 if quick else 15, warmup=1).items()
         }
     theirs = times.pop('MMPose')
     source = 'rendered people' if Path(root).name == 'rendered' else 'photographs'
     return [
-        dict(
-            topic='pipeline',
-            what=f'one training sample, {name}',
-            ours_ms=ours,
-            mmpose_ms=theirs,
-            ratio=theirs / ours,
-            note=f'{source}; reading, augmenting, cropping, encoding, packing',
+        make_row(
+            'pipeline',
+            f'one training sample, {name}',
+            ours,
+            theirs,
+            f'{source}; reading, augmenting, cropping, encoding, packing',
         )
         for name, ours in times.items()
     ]
 
 
-def main() -> None:
-    """Print the rows as a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='fewer persons and repeats')
-    for r in run(parser.parse_args().quick):
-        print(
-            f'{r["what"]:50} ours {r["ours_ms"]:8.2f} ms   MMPose {r["mmpose_ms"]:8.2f} ms   '
-            f'x{r["ratio"]:.2f}   {r["note"]}'
-        )
-
-
 if __name__ == '__main__':
-    main()
+    run_topic(__doc__, run)

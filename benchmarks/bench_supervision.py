@@ -5,19 +5,18 @@ and weights, and their losses are compared before they are timed. Times are medi
 runs, on the CPU and on a GPU where there is one.
 """
 
-import argparse
 from typing import Any, Callable, Dict, List, Mapping, Sequence
 
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
+from rows import make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import CoarseToFineHeatmap, JointMSELoss, MultiStageHeatmapHead, OHKMLoss
 from mspn_plugin.timing import interleaved
 
 # After the plugin, which lets mmpose import.
-import mmpose  # isort: skip
 from mmpose.models.heads import MSPNHead  # isort: skip
 from mmpose.models.losses import KeypointMSELoss, KeypointOHKMMSELoss  # isort: skip
 from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
@@ -130,15 +129,7 @@ def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> Dict
         contenders['ours'](), contenders['mmpose'](), rtol=1e-5, atol=1e-5, check_stride=False
     )
     times = interleaved(contenders, repeats=repeats)
-    ours, theirs = times['ours'].median * 1e3, times['mmpose'].median * 1e3
-    return {
-        'topic': 'supervision',
-        'what': what,
-        'ours_ms': ours,
-        'mmpose_ms': theirs,
-        'ratio': theirs / ours,
-        'note': note,
-    }
+    return make_row('supervision', what, times['ours'].median, times['mmpose'].median, note)
 
 
 def run(quick: bool) -> List[Dict[str, Any]]:
@@ -183,20 +174,5 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Print the rows as a table."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='fewer persons and repeats')
-    options = parser.parse_args()
-    print(
-        f'torch {torch.__version__}, {torch.get_num_threads()} threads, mmpose {mmpose.__version__}'
-    )
-    for r in run(options.quick):
-        print(
-            f'{r["what"]:66} ours {r["ours_ms"]:8.1f} ms   MMPose {r["mmpose_ms"]:8.1f} ms   '
-            f'x{r["ratio"]:.2f}   {r["note"]}'
-        )
-
-
 if __name__ == '__main__':
-    main()
+    run_topic(__doc__, run)

@@ -1,10 +1,12 @@
 """MMPose's models beside ours: which configs, and what they are called in the tables."""
 
 import dataclasses
-import importlib
-from typing import Any, Dict, Iterable, List, Mapping, Optional
+from typing import Any, Dict, Iterable, List, Mapping
+
+from rows import make_row
 
 from mspn_plugin.benchmark import Subject
+from mspn_plugin.fused import fuse
 
 _COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 OTHERS = {
@@ -27,12 +29,8 @@ def our_mspn(stages: int) -> Subject:
     return Subject(_mspn(stages), name=f'MSPN, {_stages(stages)}')
 
 
-def fused_mspn(stages: int) -> Optional[Subject]:
-    """The same, fused for prediction; None in a version of the plugin without fusion."""
-    try:
-        fuse = importlib.import_module('mspn_plugin.fused').fuse
-    except (ImportError, AttributeError):
-        return None
+def fused_mspn(stages: int) -> Subject:
+    """The same, fused for prediction."""
     return dataclasses.replace(
         our_mspn(stages),
         name=f'MSPN fused, {_stages(stages)}',
@@ -43,10 +41,10 @@ def fused_mspn(stages: int) -> Optional[Subject]:
 
 def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> List[Subject]:
     """All models of the comparison, in the order of the tables."""
-    found: List[Optional[Subject]] = [Subject(config, name=name) for name, config in others.items()]
+    found = [Subject(config, name=name) for name, config in others.items()]
     for number in stages:
         found += [mmpose_mspn(number), our_mspn(number), fused_mspn(number)]
-    return [subject for subject in found if subject is not None]
+    return found
 
 
 def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> List[Dict[str, Any]]:
@@ -75,13 +73,11 @@ def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> List[Dict[str,
                 continue
             persons = 1 if key == 'latency' else batch_size
             found.append(
-                dict(
-                    topic=topic,
-                    what=f'{_stages(stages)}, batch {persons}',
-                    ours_ms=ours[key]['median'] * 1000,
-                    mmpose_ms=theirs[key]['median'] * 1000,
-                    ratio=theirs[key]['median'] / ours[key]['median'],
-                    note='',
+                make_row(
+                    topic,
+                    f'{_stages(stages)}, batch {persons}',
+                    ours[key]['median'],
+                    theirs[key]['median'],
                 )
             )
     order = ('network', 'fused network', 'training step')
