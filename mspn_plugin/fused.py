@@ -1,12 +1,14 @@
 """An estimator for prediction only, equal to the trained one and faster.
 
-Four things make it faster, and none changes what is computed: batch norms become part of the
+Five things make it faster, and none changes what is computed: batch norms become part of the
 convolutions before them; the heads that nobody reads are left out, and so is all that the last
 stage would make for a next one; on the way up, the 1x1 convolution works before the enlarging
-instead of after it; and the images of a flip test go through the network in one pass.
+instead of after it; the images of a flip test go through the network in one pass; and on a CPU a
+large batch goes through in parts that fit its caches.
 """
 
 import copy
+import math
 from typing import Any, Dict, List, Optional, Sequence, Tuple, cast
 
 import torch
@@ -23,6 +25,11 @@ from torch.nn.utils.fusion import fuse_conv_bn_eval
 from .backbone import Aggregated, Bottleneck, MSPNBackbone, Stage, UpUnit
 from .errors import SettingError
 from .head import MultiStageHeatmapHead, UnitHead
+
+_PART_BYTES = 12 * 2**20
+"""On a CPU, the most that one feature of the images that go through together takes. It keeps what a
+layer reads and writes in the caches, and blocks below 32 MiB, above which the C library fetches
+each anew from the system. For 256 channels of 64x48 it is 4 images in float32, 8 in bfloat16."""
 
 
 def fuse(
@@ -279,6 +286,8 @@ class FusedNetwork(nn.Module):
         )
         unit_head = cast(UnitHead, head.predict_layers[stages * head.num_units - 1])
         self.size = unit_head.size
+        # Of one image's feature at the finest scale.
+        self.feature_bytes = head.unit_channels * math.prod(self.size) * dtype.itemsize
         self.head = nn.ModuleList(FusedConv.of(c) for c in unit_head.conv_layers)
         self.requires_grad_(False)
         self.dtype = dtype
@@ -287,12 +296,22 @@ class FusedNetwork(nn.Module):
     def forward(self, images: Tensor) -> Tensor:
         """Predict heatmaps.
 
+        On a CPU a large batch goes through in parts that fit the caches.
+
         Args:
             images (Tensor): Normalised images, (B, 3, h, w).
 
         Returns:
             Tensor: float32 heatmaps of the last stage's last unit, (B, K, H, W).
         """
+        if images.device.type != 'cpu' or _recording():
+            return self._run(images)
+        parts = math.ceil(len(images) / max(1, _PART_BYTES // self.feature_bytes))
+        if parts <= 1:
+            return self._run(images)
+        return torch.cat([self._run(part) for part in images.tensor_split(parts)])
+
+    def _run(self, images: Tensor) -> Tensor:
         x = images.to(self.dtype)
         if not _recording():
             x = x.contiguous(memory_format=torch.channels_last)

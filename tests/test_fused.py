@@ -198,3 +198,15 @@ def test_what_cannot_be_fused_is_refused():
         fuse(estimator(), stages=3)
     with pytest.raises(RuntimeError, match='cannot be trained'):
         fuse(estimator()).loss(None, None)
+
+
+def test_a_batch_that_goes_through_in_parts_gives_the_same(monkeypatch):
+    fused = fuse(estimator())
+    images = torch.randn(5, 3, 64, 48)
+    whole = fused(images, None)
+    parts = []
+    fused.network.stem.register_forward_pre_hook(lambda _, given: parts.append(len(given[0])))
+    monkeypatch.setattr('mspn_plugin.fused._PART_BYTES', 2 * fused.network.feature_bytes)
+    torch.testing.assert_close(fused(images, None), whole, rtol=1e-5, atol=1e-5)
+    assert parts == [2, 2, 1]
+    assert fused(images[:0], None).shape == (0, 17, 16, 12)
