@@ -357,13 +357,13 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             tuple[Tensor, Tensor, Tensor]: x and y in input pixels, and the map's value there.
         """
         width, height = self.heatmap_size
-        first_x, first_y, second_x, second_y = _two_highest(maps, self.heatmap_size).unbind(dim=1)
-        dx, dy = second_x - first_x, second_y - first_y
-        step = 0.25 / torch.sqrt((dx * dx + dy * dy).float()).clamp(min=1)
-        x = (first_x + dx * step).clamp(0, width - 1)
-        y = (first_y + dy * step).clamp(0, height - 1)
-        index = torch.round(y).long() * width + torch.round(x).long()
-        values = maps.flatten(1).gather(1, index[:, None]).squeeze(1)
+        first, second = _two_highest(maps, self.heatmap_size).unbind(dim=1)
+        apart = (second - first).float()
+        step = 0.25 / apart.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1)
+        x, y = (first + apart * step).unbind(dim=1)
+        x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
+        index = y.round() * width + x.round()
+        values = maps.flatten(1).gather(1, index.long()[:, None]).squeeze(1)
         stride_x, stride_y = self._stride
         return (x + 0.5) * stride_x, (y + 0.5) * stride_y, values
 
@@ -374,8 +374,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         blurred = _blur(F.pad(maps, (reach,) * 4), self._mmpose_kernel)
         blurred = blurred * (maps.amax((1, 2)) / blurred.amax((1, 2)))[:, None, None]
         flat = blurred.flatten(1)
-        index = _highest(flat, height)
-        values = flat.gather(1, index)
+        values, index = _highest(flat, height)
         x, y = index % width, index // width
         shifted = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
         places = []
@@ -396,8 +395,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         """
         width, height = self.heatmap_size
         flat = maps.flatten(1)
-        index = _highest(flat, height)
-        values = flat.gather(1, index).squeeze(1)
+        values, index = _highest(flat, height)
         peak = torch.cat((index % width, index // width), dim=1)
         # On a border the parabola goes through the three pixels next to it.
         middle = torch.cat(
@@ -420,7 +418,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             ((centre[:, axis] + 0.5) * stride - 0.5).clamp(0, self.input_size[axis] - 1)
             for axis, stride in enumerate(self._stride)
         )
-        return x, y, values
+        return x, y, values.squeeze(1)
 
 
 _KEPT_WINDOWS = 1024
@@ -432,6 +430,9 @@ _LOWEST_EXPONENT = -40.0
 
 _HALF_KERNEL_5 = (0.375, 0.25, 0.0625)
 """OpenCV's Gaussian kernel of size 5, from its middle to one end."""
+
+_FEW_MAPS = 32
+"""Up to so many, blurring all costs less than the operations that find out what to blur."""
 
 _LOWEST_BAND = 4
 """The rows that a band of :func:`_two_highest_near_peak` has at least."""
@@ -488,12 +489,13 @@ def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
         size (tuple[int, int]): W and H.
 
     Returns:
-        Tensor: int64 of shape (N, 4): x and y of the highest pixel and of the second highest,
-        which may be up to 2 pixels outside the map. Both are -10 where nothing is positive: the
+        Tensor: int64 of shape (N, 2, 2): x and y of the highest pixel and of the second highest,
+        which may be up to 2 pixels outside the map. All are -10 where nothing is positive: the
         authors search a map with a border of 10 zeros, and its first pixel is there.
     """
     same_work = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    if maps.device.type != 'cpu' or same_work or size[1] < _LOWEST_BAND:
+    few = len(maps) <= _FEW_MAPS
+    if maps.device.type != 'cpu' or same_work or few or size[1] < _LOWEST_BAND:
         return _two_highest_anywhere(maps, size)
     places, certain = _two_highest_near_peak(maps, size)
     rest = (~certain).nonzero().squeeze(1)
@@ -516,26 +518,28 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
     the second highest of the whole map.
 
     Returns:
-        tuple[Tensor, Tensor]: int64 places of shape (N, 4), and bool of shape (N,): whether they
+        tuple[Tensor, Tensor]: int64 places of shape (N, 2, 2), and bool of shape (N,): whether they
         are certain to be those of the whole map.
     """
     width, height = size
-    device = maps.device
     # The rows are searched in bands. The surroundings are the peak's band, the one above and the
     # one below with 2 more rows each, and the peak's column with 4 on each side. What is blurred
     # outside them counts rows of other bands (if bands have 4 rows or more) or columns over 2 away.
     band = next(rows for rows in range(_LOWEST_BAND, height + 1) if height % rows == 0)
-    bands = maps.reshape(-1, height // band, band * width).amax(dim=-1)
-    peak_band = bands.argmax(dim=-1, keepdim=True)
+    count = height // band
+    bands = maps.reshape(-1, count, band * width).amax(dim=-1)
+    # Much faster than argmax.
+    peak_band = bands.max(dim=-1, keepdim=True).indices
+    around = torch.arange(-6, max(7, 5 * band), device=maps.device)
     top = (peak_band - 2) * band
-    y = top + torch.arange(5 * band, device=device)
+    y = top + around[6 : 6 + 5 * band]
     inner_y = y.clamp(0, height - 1)
-    rows = torch.arange(len(maps), device=device)[:, None] * height + inner_y
+    rows = torch.arange(len(maps), device=maps.device)[:, None] * height + inner_y
     strips = maps.reshape(-1, width).index_select(0, rows.flatten())
     columns = strips.view(-1, 5, band * width)[:, 1:4].amax(dim=1).view(-1, band, width).amax(dim=1)
-    peak_x = columns.argmax(dim=-1, keepdim=True)
+    peak_x = columns.max(dim=-1, keepdim=True).indices
 
-    x = peak_x + torch.arange(-6, 7, device=device)
+    x = peak_x + around[:13]
     inner_x = x.clamp(0, width - 1)
     surroundings = strips.view(-1, 5 * band, width).gather(
         2, inner_x[:, None, :].expand(-1, 5 * band, -1)
@@ -544,13 +548,16 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
     surroundings *= (x == inner_x).float()[:, None, :]
     places, second = _two_highest_blurred(surroundings, (9, 5 * band - 4), peak_x - 4, top + 2)
 
-    other_bands = (torch.arange(height // band, device=device) - peak_band).abs() > 1
-    other_columns = (torch.arange(width, device=device) - peak_x).abs() > 2
-    others = torch.cat(
-        (torch.where(other_bands, bands, 0), torch.where(other_columns, columns, 0)), dim=1
+    near = torch.cat(
+        (
+            (peak_band + around[5:8]).clamp(0, count - 1),
+            (peak_x + around[4:9]).clamp(0, width - 1) + count,
+        ),
+        dim=1,
     )
+    others = torch.cat((bands, columns), dim=1).scatter(1, near, 0.0).amax(dim=1)
     # The margin is wider than the blur's rounding.
-    return places, others.amax(dim=1) * 1.0001 < second
+    return places, others * 1.0001 < second
 
 
 def _two_highest_blurred(
@@ -565,41 +572,42 @@ def _two_highest_blurred(
         top (int | Tensor): y of their first row, likewise.
 
     Returns:
-        tuple[Tensor, Tensor]: int64 places of shape (N, 4) as of :func:`_two_highest`, and the
+        tuple[Tensor, Tensor]: int64 places of shape (N, 2, 2) as of :func:`_two_highest`, and the
         second highest blurred value, shape (N,).
     """
     columns, rows = size
     flat = _blur(maps, _HALF_KERNEL_5).flatten(1)
-    places = []
-    for _ in range(2):
-        index = _highest(flat, rows)
-        value = flat.gather(1, index)
-        found = value > 0
-        places.append(torch.where(found, index % columns + left, -10))
-        places.append(torch.where(found, index // columns + top, -10))
-        flat = flat.scatter(1, index, 0.0)
-    return torch.cat(places, dim=1), value.squeeze(1)
+    first, index = _highest(flat, rows)
+    second, next_index = _highest(flat.scatter(1, index, 0.0), rows)
+    index = torch.cat((index, next_index), dim=1)
+    places = torch.stack((index % columns + left, index // columns + top), dim=-1)
+    found = torch.cat((first, second), dim=1) > 0
+    return torch.where(found[..., None], places, -10), second.squeeze(1)
 
 
-def _highest(flat: Tensor, rows: int) -> Tensor:
-    """The first highest pixel of each map.
+def _highest(flat: Tensor, rows: int) -> Tuple[Tensor, Tensor]:
+    """The highest value of each map and its first place.
 
-    Only the best block of rows is searched for it, because finding where the highest value is
-    takes several times as long as finding the value.
+    In large maps only the best block of rows is searched for it, because finding where the highest
+    value is takes several times as long as finding the value.
 
     Args:
         flat (Tensor): Maps of shape (N, rows * columns).
         rows (int): The number of rows.
 
     Returns:
-        Tensor: int64 indices of shape (N, 1).
+        tuple[Tensor, Tensor]: Values, and int64 indices, both of shape (N, 1).
     """
     count = next(n for n in range(max(rows // 4, 1), 0, -1) if rows % n == 0)
+    if count < 8:
+        value, index = flat.max(dim=1, keepdim=True)
+        return value, index
     blocks = flat.unflatten(1, (count, -1))
     block = blocks.amax(dim=-1).argmax(dim=-1, keepdim=True)
     size = blocks.shape[-1]
     values = blocks.gather(1, block[..., None].expand(-1, -1, size)).squeeze(1)
-    return block * size + values.argmax(dim=-1, keepdim=True)
+    value, index = values.max(dim=1, keepdim=True)
+    return value, block * size + index
 
 
 def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
