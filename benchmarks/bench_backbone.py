@@ -105,6 +105,10 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     )
     rows[-1]['note'] = f'stages: 4, images: 2 of {size}: {memory(height, width)}'
 
+    networks = pair(trained, channels_last=True)
+    what = f'the same with channels_last, stages: {trained}, images: 2 of {size}'
+    rows.append(row(what, networks, step, repeats))
+
     networks = pair(1)
     rows.append(row(f'forward, stages: 1, image: {size}', networks, forward, repeats))
     networks = pair(4)

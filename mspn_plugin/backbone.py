@@ -383,6 +383,9 @@ class MSPNBackbone(BaseModule):
         norm_eval (bool): Whether all batch norms stay in evaluation mode while training.
         with_cp (bool): Whether activations inside of units are computed again in the backward
             pass, which saves memory and costs time. Gradients and running statistics are the same.
+        channels_last (bool): Whether features lie in memory with the channels of a pixel together,
+            which many convolutions are faster with. Shapes and checkpoints stay the same, values
+            but for rounding.
         active_stages (int, optional): How many stages run, counted from the first; all by default.
             It can be set at any time: see :attr:`active_stages`.
         init_cfg (dict or list[dict], optional): How weights start; by default Kaiming's normal for
@@ -415,6 +418,7 @@ class MSPNBackbone(BaseModule):
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
+        channels_last: bool = False,
         active_stages: Optional[int] = None,
         init_cfg: Any = None,
     ) -> None:
@@ -448,6 +452,7 @@ class MSPNBackbone(BaseModule):
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
+        self.channels_last = channels_last
 
         self.top = Stem(stem_channels, norm_cfg, act_cfg)
         self.multi_stage_mspn = nn.ModuleList(
@@ -465,6 +470,8 @@ class MSPNBackbone(BaseModule):
             for s in range(num_stages)
         )
 
+        if channels_last:
+            cast(Any, self).to(memory_format=torch.channels_last)
         for module in self._frozen_modules():
             module.requires_grad_(False)
         self._idle: Set[str] = set()
@@ -514,6 +521,8 @@ class MSPNBackbone(BaseModule):
             SettingError: If the images are too small or have another shape.
         """
         self._check_input(x)
+        if self.channels_last:
+            x = x.contiguous(memory_format=torch.channels_last)
         x = recompute(self.top, x) if self.with_cp else self.top(x)
         features: List[List[Tensor]] = []
         aggregated = None

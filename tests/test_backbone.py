@@ -276,6 +276,17 @@ class TestTraining:
         for (name, p), q in zip(plain.named_buffers(), thrifty.buffers(), strict=True):
             assert torch.equal(p, q), name
 
+    @pytest.mark.parametrize('settings', [{}, {'with_cp': True}])
+    def test_channels_last_gives_the_same_but_for_rounding(self, settings):
+        plain, network = tiny(**settings), tiny(channels_last=True, **settings)
+        network.load_state_dict(plain.state_dict())
+        for features in (flat(plain(images())), given := flat(network(images()))):
+            sum(f.square().mean() for f in features).backward()
+        assert all(f.is_contiguous(memory_format=torch.channels_last) for f in given)
+        torch.testing.assert_close(given, flat(plain(images())), rtol=1e-4, atol=1e-4)
+        for (name, p), q in zip(plain.named_parameters(), network.parameters(), strict=True):
+            torch.testing.assert_close(q.grad, p.grad, rtol=1e-3, atol=1e-4, msg=name)
+
     def test_with_cp_keeps_at_most_60_percent_of_the_memory_at_the_peak(self):
         def peak(network):
             for p in network.parameters():
