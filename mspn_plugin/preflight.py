@@ -1,4 +1,4 @@
-"""Looks at data, model and codec together before the first step."""
+"""Looks at data, model, codec and checkpoint together before the first step."""
 
 import os
 from collections import defaultdict
@@ -7,13 +7,16 @@ from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpose.registry import HOOKS
 
+from .annotations import examine, examine_detections, read_json
 from .errors import SettingError
-from .weights import some
+from .faults import errors, findings
+from .weights import check_estimator_weights, some
 
 
 @HOOKS.register_module()
@@ -23,18 +26,22 @@ class PreflightHook(Hook):
     MMEngine builds data sets and model apart and never compares them, so that a wrong number of
     joints or a missing picture shows up as a tensor of another shape, or hours later. This hook
     compares them, for every loader of the run, and raises one :class:`SettingError` that names
-    both settings. It reads the annotations that are loaded already, and folders' listings.
+    both settings. It reads the annotation files and folders' listings, but no pictures;
+    ``python -m mspn_plugin.check CONFIG`` does that.
 
     Args:
         check_images (bool): Whether to look that every picture exists. It lists each folder once;
             switch it off where even that is slow. Pictures that don't lie in local files are never
             looked for. Defaults to True.
+        check_annotations (bool): Whether to look for faults in the annotation files that would end
+            the run later or spoil it, such as a joint that is NaN. Defaults to True.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, check_images: bool = True) -> None:
+    def __init__(self, check_images: bool = True, check_annotations: bool = True) -> None:
         self.check_images = check_images
+        self.check_annotations = check_annotations
 
     def before_run(self, runner: Runner) -> None:
         """Check every data set that this run has built, and the model.
@@ -50,6 +57,31 @@ class PreflightHook(Hook):
         for name, dataset in _datasets(runner):
             check_fit(dataset, model, name)
             check_dataset(dataset, name, self.check_images)
+            if self.check_annotations and is_main_process():
+                check_annotations(dataset, name, name.startswith('train'), _with_area(runner))
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
+        """Check that a checkpoint is of this network, and say what of it will be skipped.
+
+        Args:
+            runner (Runner): The runner. If it trains, and does not resume, only the backbone has to
+                fit.
+            checkpoint: What was read.
+
+        Raises:
+            SettingError: If it does not fit.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        trains = isinstance(runner._train_loop, BaseLoop)
+        name = runner._load_from or 'the checkpoint'
+        try:
+            skipped = check_estimator_weights(checkpoint, model, not trains or runner._resume)
+        except SettingError as error:
+            raise SettingError(f'{name}: {error}') from error
+        if skipped:
+            runner.logger.warning(
+                f'{name}: {len(skipped)} weights are skipped, and start at random: {some(skipped)}'
+            )
 
 
 def check_model(model: Any) -> None:
@@ -101,6 +133,55 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             wanted[folder].add(file_name)
     for folder, names in wanted.items():
         _check_folder(folder, names, f'{name}: ', dataset.ann_file)
+
+
+def check_annotations(
+    dataset: BaseDataset, name: str, training: bool, with_area: bool = True
+) -> None:
+    """Check that a data set's files have no faults that would end a run later, or spoil it.
+
+    Args:
+        dataset (BaseDataset): A data set of local files.
+        name (str): The setting that it was built from, for messages.
+        training (bool): Whether it is trained on; otherwise it is evaluated on.
+        with_area (bool): Whether evaluation needs ``area``, as COCO's does.
+
+    Raises:
+        SettingError: Naming the files, the faults and the ids of the first that have them.
+    """
+    path = str(dataset.ann_file)
+    if '://' in path or not path.endswith('.json'):
+        return
+    joints = dataset.metainfo.get('num_keypoints')
+    examined = examine(read_json(path), joints, type(dataset).__name__, with_area)
+    if examined is None:
+        return
+    boxes = getattr(dataset, 'bbox_file', None)
+    found = {path: examined.found}
+    if boxes and '://' not in boxes:
+        # The annotations are then read for their images, and by the evaluation.
+        found[boxes] = examine_detections(read_json(boxes), examined.ids)
+    said = [
+        f'{file}: {"; ".join(map(str, wrong))}'
+        for file, kinds in found.items()
+        if (wrong := errors(findings(kinds, training, not training)))
+    ]
+    if said:
+        raise SettingError(
+            f'{name} has faults that would end the run later, or spoil it. {". ".join(said)}. '
+            '`python -m mspn_plugin.check CONFIG` says more, and looks at the pictures too; '
+            '`check_annotations=False` of PreflightHook goes on all the same'
+        )
+
+
+def _with_area(runner: Runner) -> bool:
+    """Whether a metric of the run divides by the area that the annotations state."""
+    for name in ('val', 'test'):
+        loop: Optional[Any] = getattr(runner, f'_{name}_loop', None)
+        metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', [])
+        if any(getattr(metric, 'use_area', False) for metric in metrics):
+            return True
+    return False
 
 
 def _check_folder(folder: str, names: Set[str], start: str, ann_file: str) -> None:
