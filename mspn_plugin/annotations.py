@@ -87,8 +87,10 @@ def examine(
         isinstance(content.get(part), list) for part in ('images', 'annotations')
     ):
         return _coco(content, joints, JOINT_FIELDS.get(dataset, ('keypoints',)), with_area)
-    if isinstance(content, list) and content and all(
-        isinstance(entry, dict) and 'joints' in entry for entry in content
+    if (
+        isinstance(content, list)
+        and content
+        and all(isinstance(entry, dict) and 'joints' in entry for entry in content)
     ):
         return _mpii(content, joints)
     return None
@@ -102,7 +104,7 @@ def _coco(
     categories = content.get('categories')
     known = None
     if isinstance(categories, list):
-        known = {c.get('id') for c in categories if isinstance(c, dict)}
+        known = {c['id'] for c in categories if isinstance(c, dict) and _whole(c.get('id'))}
     else:
         found[faults.NO_CATEGORIES].append('`categories`')
 
@@ -165,9 +167,9 @@ def _images(
     names: Dict[str, Tuple[int, int]] = {}
     entries: Dict[int, Any] = {}
     for index, image in enumerate(images):
-        given = image if isinstance(image, dict) else {}
-        number = given.get('id')
-        size = given.get('width'), given.get('height')
+        given: Dict[str, Any] = image if isinstance(image, dict) else {}
+        number: Any = given.get('id')
+        size: Tuple[Any, Any] = given.get('width'), given.get('height')
         place = f'id {number}' if 'id' in given else f'images[{index}]'
         if (
             not _whole(number)
@@ -181,7 +183,7 @@ def _images(
             same = entries[number] == given
             found[faults.REPEATED_IMAGE if same else faults.DUPLICATE_IMAGE].append(place)
         entries[number] = given
-        sizes[number] = tuple(s if _number(s) else 0 for s in size)  # type: ignore[assignment]
+        sizes[number] = size if all(map(_number, size)) else (0, 0)
         if isinstance(given.get('file_name'), str):
             names[given['file_name']] = sizes[number]
     return sizes, names

@@ -76,13 +76,13 @@ def plain_message(error: BaseException) -> Optional[str]:
             isinstance(link, AssertionError) and 'does not exist' in text
         ):
             return f'{text}. {advice}'
+        checkpoint = _checkpoint(link.__traceback__)
         if isinstance(link, pickle.UnpicklingError):
             return (
-                f'{_checkpoint(link.__traceback__) or "The checkpoint"} holds more than tensors and '
-                f'plain values, so that loading it could '
-                f'run code, and it is refused. {advice} ({text})'
+                f'{checkpoint or "The checkpoint"} holds more than tensors and plain values, so '
+                f'that loading it could run code, and it is refused. {advice} ({text})'
             )
-        if checkpoint := _checkpoint(link.__traceback__):
+        if checkpoint:
             return (
                 f'{checkpoint} cannot be read as a checkpoint; is it complete? {advice} '
                 f'({type(link).__name__}: {text})'

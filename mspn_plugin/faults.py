@@ -10,12 +10,12 @@ class Kind(NamedTuple):
     """A kind of fault.
 
     Attributes:
-        unit (str): What has the fault: ``annotation``, ``image`` (an entry of the file), ``picture``
-            (a file), ``detection`` or ``setting``.
+        unit (str): What has the fault: ``file``, ``annotation``, ``image`` (an entry of the
+            annotation file), ``picture`` (a file), ``detection`` or ``setting``.
         what (str): What is wrong.
         effect (str): What MMPose and COCO's evaluation make of it, and what to do.
-        training (str | None): :data:`ERROR` if it would end or spoil training, :data:`WARNING` if it
-            is left out or odd, None if it does no harm there.
+        training (str | None): :data:`ERROR` if it would end or spoil training, :data:`WARNING` if
+            it is left out or odd, None if it does no harm there.
         evaluation (str | None): The same for validation and test.
     """
 
@@ -206,7 +206,7 @@ IMAGE_MALFORMED = Kind(
 DUPLICATE_IMAGE = Kind(
     'image',
     'another image has the same id',
-    "The persons of both are looked for in one picture; persons of the other are trained on it.",
+    'The persons of both are looked for in one picture; persons of the other are trained on it.',
 )
 REPEATED_IMAGE = Kind(
     'image', 'the same entry stands there twice', 'The first is used.', WARNING, WARNING
@@ -217,9 +217,7 @@ NO_PERSON = Kind(
     'A data set for training or ground-truth boxes needs persons with a box, `keypoints` and a '
     'labelled joint (person_keypoints_*.json, not instances_*.json).',
 )
-NO_CATEGORIES = Kind(
-    'file', 'it has no `categories`', 'COCO evaluation ends in a KeyError.', None
-)
+NO_CATEGORIES = Kind('file', 'it has no `categories`', 'COCO evaluation ends in a KeyError.', None)
 DETECTION_MALFORMED = Kind(
     'detection',
     'image_id, category_id, score or bbox is missing or not finite',

@@ -1,11 +1,13 @@
 """Looks for faults in picture files, by reading every one as the training does."""
 
 import io
+import multiprocessing
 import os
 import tempfile
 import warnings
 from collections import defaultdict
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing.context import BaseContext
 from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
 
 import cv2
@@ -47,7 +49,7 @@ class Loader(NamedTuple):
 
 def examine_pictures(
     pictures: Sequence[Picture],
-    loader: Loader = Loader(),
+    loader: Optional[Loader] = None,
     workers: int = 1,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Found:
@@ -55,7 +57,8 @@ def examine_pictures(
 
     Args:
         pictures (Sequence[Picture]): The pictures.
-        loader (Loader): How to read them.
+        loader (Loader, optional): How to read them, by default as ``LoadImage`` without
+            arguments does.
         workers (int): How many processes.
         advance (Callable): Is called with the number of pictures that were done, again and again.
 
@@ -63,18 +66,29 @@ def examine_pictures(
         dict[Kind, list[str]]: Places by kind of fault.
     """
     found: Found = defaultdict(list)
-    with ProcessPoolExecutor(workers, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, _processes(), initializer=_start_worker) as pool:
         parts = [pictures[start : start + 16] for start in range(0, len(pictures), 16)]
-        for part, reports in zip(parts, pool.map(_look_at, parts, [loader] * len(parts))):
+        for part, reports in zip(
+            parts, pool.map(_look_at, parts, [loader or Loader()] * len(parts))
+        ):
             for kind, place in reports:
                 found[kind].append(place)
             advance(len(part))
     return found
 
 
+def _processes() -> BaseContext:
+    """How to start processes: from one without threads, since OpenCV's don't survive a fork."""
+    if 'forkserver' not in multiprocessing.get_all_start_methods():
+        return multiprocessing.get_context('spawn')
+    context = multiprocessing.get_context('forkserver')
+    context.set_forkserver_preload([__name__])
+    return context
+
+
 def _start_worker() -> None:
     global _COMPLAINTS
-    _COMPLAINTS = tempfile.TemporaryFile()
+    _COMPLAINTS = tempfile.TemporaryFile()  # noqa: SIM115 (open as long as the process)
     os.dup2(_COMPLAINTS.fileno(), 2)
     cv2.setNumThreads(1)
     # The limit guards against pictures from strangers; training would read them too.
@@ -116,7 +130,8 @@ def _faults_of(picture: Picture, loader: Loader) -> Iterator[Tuple[Kind, str]]:
     if transparent:
         yield faults.PICTURE_ALPHA, path
     sample = decoded[::4, ::4]
-    if sample.max() < _NEARLY_BLACK or np.ptp(sample.reshape(-1, sample.shape[-1]), 0).max() <= 2:
+    contrast = np.ptp(sample.reshape(len(sample), -1, 3), axis=(0, 1)).max()
+    if sample.max() < _NEARLY_BLACK or contrast <= 2:
         yield faults.PICTURE_DARK, path
 
 
@@ -125,9 +140,7 @@ def _decoded(content: bytes, loader: Loader) -> Tuple[Optional[np.ndarray], str]
     _COMPLAINTS.seek(0)
     _COMPLAINTS.truncate()
     try:
-        decoded = mmcv.imfrombytes(
-            content, flag=loader.color_type, backend=loader.imdecode_backend
-        )
+        decoded = mmcv.imfrombytes(content, flag=loader.color_type, backend=loader.imdecode_backend)
     except Exception:  # each decoder has errors of its own
         return None, ''
     _COMPLAINTS.seek(0)
@@ -151,8 +164,8 @@ def _second_look(content: bytes) -> Tuple[int, bool, str]:
                 image.draft(None, (1, 1))  # a JPEG is read to its end and painted small
                 image.load()
                 if image.mode in ('RGBA', 'LA', 'PA') or 'transparency' in image.info:
-                    lowest, _ = image.convert('RGBA').getchannel('A').getextrema()
-                    transparent = lowest < 255
+                    alpha = np.asarray(image.convert('RGBA').getchannel('A'))
+                    transparent = bool(alpha.min() < 255)
     except UnidentifiedImageError:
         pass  # a format of which only the other reader knows
     except Exception as error:  # each format has errors of its own

@@ -1,22 +1,27 @@
 """Looks at data, model, codec and checkpoint together before the first step."""
 
 import os
-from collections import defaultdict
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import BaseLoop, Runner
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmpose.registry import HOOKS
 
 from .annotations import examine, examine_detections, read_json
 from .errors import SettingError
 from .faults import errors, findings
-from .weights import check_estimator_weights, some
+from .weights import (
+    check_estimator_weights,
+    check_origin,
+    reading,
+    shape_of,
+    some,
+    weights_in,
+)
 
 
 @HOOKS.register_module()
@@ -54,11 +59,18 @@ class PreflightHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_model(model)
+        if isinstance(runner._train_loop, BaseLoop):
+            check_init_cfg(model)
         for name, dataset in _datasets(runner):
             check_fit(dataset, model, name)
             check_dataset(dataset, name, self.check_images)
             if self.check_annotations and is_main_process():
                 check_annotations(dataset, name, name.startswith('train'), _with_area(runner))
+        for split in ('val', 'test'):
+            loop: Any = getattr(runner, f'_{split}_loop', None)
+            if isinstance(loop, BaseLoop) and isinstance(loop.dataloader.dataset, BaseDataset):
+                for metric in loop.evaluator.metrics:
+                    check_metric(loop.dataloader.dataset, metric, f'{split}_evaluator')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
         """Check that a checkpoint is of this network, and say what of it will be skipped.
@@ -103,6 +115,43 @@ def check_model(model: Any) -> None:
             )
 
 
+def check_init_cfg(model: Any) -> None:
+    """Check the files that ``init_cfg`` of the estimator or its head names.
+
+    ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
+
+    Args:
+        model (nn.Module): A pose estimator.
+
+    Raises:
+        SettingError: If a file cannot be read, or is of another network.
+    """
+    head: Any = getattr(model, 'head', None)
+    for setting, module in (('model', model), ('model.head', head)):
+        given = getattr(module, 'init_cfg', None) or []
+        for cfg in [given] if isinstance(given, dict) else given:
+            if cfg['type'] not in ('Pretrained', PretrainedInit):
+                continue
+            start = f'{setting}.init_cfg: {cfg["checkpoint"]}'
+            with reading(start):
+                loaded = CheckpointLoader.load_checkpoint(cfg['checkpoint'], 'cpu')
+            try:
+                if module is model and not cfg.get('prefix'):
+                    check_estimator_weights(loaded, model, False)
+                    continue
+                weights = weights_in(loaded, ['state_dict'])
+                check_origin(weights)
+            except SettingError as error:
+                raise SettingError(f'{start}: {error}') from error
+            prefix = cfg.get('prefix') or ''
+            prefix = prefix and prefix.rstrip('.') + '.'
+            own = module.state_dict()
+            if not any(shape_of(weights.get(prefix + key)) == list(own[key].shape) for key in own):
+                raise SettingError(
+                    f'{start}: nothing of it fits {setting}; its keys: {some(list(weights))}'
+                )
+
+
 def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) -> None:
     """Check that annotations have the joints that the class declares, and that pictures exist.
 
@@ -116,7 +165,7 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             many pictures are missing, and the first of them.
     """
     declared = dataset.metainfo.get('num_keypoints')
-    wanted: Dict[str, Set[str]] = defaultdict(set)
+    paths: Dict[str, None] = {}
     # MMEngine unpacks a record at every look, so that one look has to do.
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -129,10 +178,40 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             )
         path = info.get('img_path')
         if check_images and path and '://' not in path:
-            folder, file_name = os.path.split(path)
-            wanted[folder].add(file_name)
-    for folder, names in wanted.items():
-        _check_folder(folder, names, f'{name}: ', dataset.ann_file)
+            paths[path] = None
+    for folder in {os.path.dirname(path) for path in paths}:
+        if not os.path.isdir(folder or '.'):
+            raise SettingError(
+                f'{name}: the folder of pictures {folder} does not exist; it follows from '
+                '`data_root` and `data_prefix` of the data set'
+            )
+    missing = missing_files(paths)
+    if missing:
+        raise SettingError(
+            f'{name}: {len(missing)} of {len(paths)} pictures that {dataset.ann_file} names do not '
+            f'exist: {some(missing, 5)}'
+        )
+
+
+def missing_files(paths: Iterable[str]) -> List[str]:
+    """Tell which files are missing, by one look at each folder.
+
+    Args:
+        paths (Iterable[str]): Local paths. What lies elsewhere (``s3://...``) is not looked for.
+
+    Returns:
+        list[str]: Those that there is no file of.
+    """
+    names: Dict[str, Set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in names:
+            there = '://' not in folder and os.path.isdir(folder or '.')
+            names[folder] = set(os.listdir(folder or '.')) if there else set()
+        if '://' not in path and name not in names[folder]:
+            missing.append(path)
+    return missing
 
 
 def check_annotations(
@@ -174,6 +253,30 @@ def check_annotations(
         )
 
 
+def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
+    """Check that a metric of COCO knows the pictures that it will be given.
+
+    Args:
+        dataset (BaseDataset): The data set that is evaluated on.
+        metric: Its metric. One without annotations of its own is not judged.
+        name (str): The setting that the metric was built from, for messages.
+
+    Raises:
+        SettingError: If a picture's id is not among its annotations.
+    """
+    known = getattr(getattr(metric, 'coco', None), 'imgs', None)
+    if known is None:
+        return
+    given = {dataset.get_data_info(index)['img_id'] for index in range(len(dataset))}
+    strange = sorted(given.difference(known))
+    if strange:
+        raise SettingError(
+            f'{name}: the annotations of the {type(metric).__name__} lack {len(strange)} of '
+            f'{len(given)} pictures of {dataset.ann_file}, with the ids '
+            f'{some([str(number) for number in strange])}; `ann_file` of both must be one file'
+        )
+
+
 def _with_area(runner: Runner) -> bool:
     """Whether a metric of the run divides by the area that the annotations state."""
     for name in ('val', 'test'):
@@ -182,22 +285,6 @@ def _with_area(runner: Runner) -> bool:
         if any(getattr(metric, 'use_area', False) for metric in metrics):
             return True
     return False
-
-
-def _check_folder(folder: str, names: Set[str], start: str, ann_file: str) -> None:
-    if not os.path.isdir(folder or '.'):
-        raise SettingError(
-            f'{start}the folder of pictures {folder} does not exist; it follows from '
-            '`data_root` and `data_prefix` of the data set'
-        )
-    with os.scandir(folder or '.') as entries:
-        missing = sorted(names.difference(entry.name for entry in entries))
-    if missing:
-        shown = some([str(Path(folder, file_name)) for file_name in missing], 5)
-        raise SettingError(
-            f'{start}{len(missing)} of {len(names)} pictures that {ann_file} names do not exist: '
-            f'{shown}'
-        )
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:

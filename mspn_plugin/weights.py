@@ -115,15 +115,14 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> L
     given = {key.replace('keypoint_head', 'head'): value for key, value in given.items()}
     own = model.state_dict()
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
-    check_backbone_weights(_below(given, prefix), _below(own, prefix))
+    if is_mspn(_below(own, prefix)):
+        check_backbone_weights(_below(given, prefix), _below(own, prefix))
     if prefix and not _below(given, prefix) and (is_mspn(given) or is_resnet(given)):
         raise SettingError(
             'it holds a backbone alone; name it in `init_cfg` of the backbone, '
             "dict(type='Pretrained', checkpoint=FILE)"
         )
-    missing = [
-        key for key in own if key not in given and not key.endswith('num_batches_tracked')
-    ]
+    missing = [key for key in own if key not in given and not key.endswith('num_batches_tracked')]
     other = {text.split(' ', 1)[0]: text for text in misshapen(given, own)}
     needed = [key for key in (*missing, *other) if whole or key.startswith(prefix)]
     if needed:
@@ -145,9 +144,7 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> L
             f'config that it was trained with, or a checkpoint of this {part}'
         )
     spoiled = [
-        key
-        for key in own
-        if key in given and given[key].is_floating_point() and not given[key].isfinite().all()
+        key for key in own if key in given and key not in other and not given[key].isfinite().all()
     ]
     if spoiled:
         raise SettingError(f'it holds numbers that are NaN or infinite: {some(spoiled)}')
