@@ -59,11 +59,6 @@ def plain_message(error: BaseException) -> Optional[str]:
                 'instances_*.json): persons with `keypoints`, a box, and a labelled joint.'
             )
         text = ' '.join(str(link).split())
-        if place := _annotation(link.__traceback__):
-            return (
-                f'{place} cannot be read ({type(link).__name__}: {text}). '
-                '`python -m mspn_plugin.check CONFIG` lists every fault of the data.'
-            )
         if picture := re.search(r'failed to load image: (.+?)`', text):
             return (
                 f'{picture[1]} cannot be read as a picture. `python -m mspn_plugin.check CONFIG` '
@@ -76,6 +71,11 @@ def plain_message(error: BaseException) -> Optional[str]:
             isinstance(link, AssertionError) and 'does not exist' in text
         ):
             return f'{text}. {advice}'
+        if place := _unloadable(link.__traceback__):
+            return (
+                f'{place} cannot be loaded ({type(link).__name__}: {text}). '
+                '`python -m mspn_plugin.check CONFIG` lists every fault of the data.'
+            )
         checkpoint = _checkpoint(link.__traceback__)
         if isinstance(link, pickle.UnpicklingError):
             return (
@@ -138,16 +138,20 @@ def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
     return None
 
 
-def _annotation(trace: Optional[TracebackType]) -> Optional[str]:
-    """The annotation at which a data set class of MMPose gave up, and its file."""
+def _unloadable(trace: Optional[TracebackType]) -> Optional[str]:
+    """The annotation, or else the file, at which a data set class of MMPose gave up."""
+    place = None
     for frame, _ in traceback.walk_tb(trace):
+        function = frame.f_code.co_name
+        ann_file = getattr(frame.f_locals.get('self'), 'ann_file', None)
+        if function == 'load_data_list' and ann_file:
+            place = str(ann_file)
         raw = frame.f_locals.get('raw_data_info')
-        if frame.f_code.co_name == 'parse_data_info' and isinstance(raw, dict):
+        if function == 'parse_data_info' and isinstance(raw, dict):
             annotation = raw.get('raw_ann_info')
             number = annotation.get('id') if isinstance(annotation, dict) else None
-            ann_file = getattr(frame.f_locals.get('self'), 'ann_file', 'its file')
-            return f'annotation {number} of {ann_file}'
-    return None
+            place = f'annotation {number} of {ann_file}'
+    return place
 
 
 def _checkpoint(trace: Optional[TracebackType]) -> Optional[str]:

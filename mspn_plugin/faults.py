@@ -113,8 +113,7 @@ UNKNOWN_CATEGORY = Kind(
 BBOX_MISSING = Kind(
     'annotation',
     'it has no `bbox`',
-    'The person is not trained on, and with ground-truth boxes counts as missed in evaluation.',
-    WARNING,
+    'The person is not trained on; COCO evaluation ends in a KeyError.',
     WARNING,
 )
 BBOX_NOT_FINITE = Kind(
