@@ -5,7 +5,6 @@ nowhere. Here all faults of a file are collected, by the ids of their annotation
 """
 
 import json
-import math
 from collections import Counter, defaultdict
 from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
@@ -239,8 +238,12 @@ def _joined(entry: Dict[str, Any], fields: Sequence[str]) -> Optional[List[float
         if not isinstance(part, list):
             return None
         flat += part
-    # Most files hold whole numbers and floats only; a set of types is quick to look at.
-    return flat if set(map(type, flat)) <= {int, float} else None
+    if not set(map(type, flat)) <= {int, float}:
+        return None
+    try:
+        return list(map(float, flat))
+    except OverflowError:  # whole numbers have no limit in JSON
+        return None
 
 
 def _mpii(content: Sequence[Dict[str, Any]], joints: Optional[int]) -> Examined:
@@ -313,7 +316,7 @@ def _whole(value: Any) -> bool:
 
 
 def _number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and math.isfinite(value)
+    return isinstance(value, (int, float)) and abs(value) < 2**63  # False for NaN
 
 
 def _count(value: Any) -> float:

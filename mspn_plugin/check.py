@@ -233,7 +233,8 @@ def _check_source(
     try:
         dataset = DATASETS.build(source.cfg)
     except Exception as error:
-        _add(report, source.name, f'the data set cannot be built: {_reason(error)}')
+        if faults.UNREADABLE not in found:
+            _add(report, source.name, f'the data set cannot be built: {_reason(error)}')
     if dataset is not None and model is not None:
         try:
             preflight.check_fit(dataset, model, source.name)
@@ -272,8 +273,8 @@ def _facts(source: Source, examined: Optional[Examined]) -> str:
     if examined is None:
         return f'{source.ann_file}'
     return (
-        f'{source.ann_file}: {examined.annotations} annotations, {examined.persons} persons to '
-        f'train on, {examined.crowds} crowd regions (ignored, as COCO does)'
+        f'{source.ann_file}: {examined.annotations} annotations, {examined.persons} usable '
+        f'persons, {examined.crowds} crowd regions, which COCO ignores'
     )
 
 
@@ -303,7 +304,10 @@ def examine_pictures_of(
         for name, size in sizes.items()
     }
     if dataset is not None:
-        used = {dataset.get_data_info(index).get('img_path'): None for index in range(len(dataset))}
+        used = {
+            BaseDataset.get_data_info(dataset, index)['img_path']: None
+            for index in range(len(dataset))
+        }
         pictures = {path: pictures.get(path, Picture(path)) for path in used if path}
     if not images:
         return {faults.PICTURE_MISSING: preflight.missing_files(pictures)}

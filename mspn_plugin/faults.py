@@ -80,7 +80,7 @@ def errors(judged: Iterable[Finding]) -> List[Finding]:
 
 UNREADABLE = Kind(
     'file',
-    'it is not what the data set class reads',
+    'it is missing or not what the data set class reads',
     'The data set cannot be loaded.',
 )
 NOT_AN_OBJECT = Kind(

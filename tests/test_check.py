@@ -12,6 +12,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from mmengine.config import Config
 from PIL import Image
 
@@ -124,6 +126,15 @@ HARMLESS_PICTURES = {
     'palette.png': as_png(lambda image: image.convert('P')),
     'opaque.png': as_png(lambda image: image.convert('RGBA')),
 }
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=6) | st.dictionaries(st.text(max_size=3), inner, max_size=3)
+    ),
+    max_leaves=8,
+)
 
 
 class Data:
@@ -256,6 +267,31 @@ class TestAnnotations:
             faults.BBOX_NOT_FINITE: ['[1]'],
             faults.KEYPOINTS_MALFORMED: ['[2]'],
         }
+
+    @settings(max_examples=150, deadline=None)
+    @given(st.data())
+    def test_nothing_that_json_can_hold_ends_the_examination(self, data):
+        person = dict(
+            id=1,
+            image_id=1,
+            category_id=1,
+            bbox=[1.0, 2.0, 3.0, 4.0],
+            keypoints=[1.0, 2.0, 2.0] * 2,
+            num_keypoints=2,
+            area=5.0,
+            iscrowd=0,
+        )
+        content = {
+            'images': [dict(id=1, file_name='a.jpg', width=10, height=10)],
+            'annotations': [person, dict(person, id=2)],
+            'categories': [dict(id=1)],
+        }
+        for _ in range(data.draw(st.integers(1, 4))):
+            part = data.draw(st.sampled_from(sorted(content)))
+            entry = content[part][-1]
+            entry[data.draw(st.sampled_from(sorted(entry)))] = data.draw(JSON)
+        found = examine(content, 2).found
+        assert all(places for places in found.values())
 
 
 class TestPictures:
