@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
 
 import numpy as np
+from mmengine import fileio
 
 from . import faults
 from .errors import SettingError
@@ -52,7 +53,7 @@ def read_json(path: Union[str, Path]) -> Any:
     """Read a JSON file.
 
     Args:
-        path (str | Path): The file.
+        path (str | Path): The file, or a URL.
 
     Returns:
         Its content. ``NaN`` and ``Infinity`` are read as numbers, as MMPose's readers do.
@@ -61,11 +62,40 @@ def read_json(path: Union[str, Path]) -> Any:
         SettingError: If there is none, or it is not JSON.
     """
     try:
-        return json.loads(Path(path).read_bytes())
+        return json.loads(fileio.get(str(path)))
     except OSError as error:
         raise SettingError(f'{path}: {error.strerror or error}') from error
     except ValueError as error:
         raise SettingError(f'{path} is not a whole JSON file ({error})') from error
+
+
+def examine_files(
+    ann_file: str,
+    bbox_file: Optional[str] = None,
+    joints: Optional[int] = None,
+    dataset: str = 'CocoDataset',
+    with_area: bool = True,
+) -> Optional[Tuple[Examined, Found]]:
+    """Look for every fault of the files of a data set.
+
+    Args:
+        ann_file (str): Its annotations.
+        bbox_file (str, optional): Its detections. Then it takes pictures from the annotations, and
+            no persons.
+        joints, dataset, with_area: See :func:`examine`.
+
+    Returns:
+        tuple[Examined, dict] | None: What was found in the annotations, and in the detections; None
+        for a format other than COCO's and MPII's.
+
+    Raises:
+        SettingError: If a file cannot be read.
+    """
+    examined = examine(read_json(ann_file), joints, dataset, with_area)
+    if examined is None or not bbox_file:
+        return examined and (examined, {})
+    examined.found.pop(faults.NO_PERSON, None)
+    return examined, examine_detections(read_json(bbox_file), examined.ids)
 
 
 def examine(

@@ -27,7 +27,7 @@ from torch import nn
 from tqdm import tqdm
 
 from . import faults, preflight, run_cost
-from .annotations import Examined, examine, examine_detections, read_json
+from .annotations import Examined, examine_files
 from .errors import SettingError, plain_message
 from .faults import ERROR, Finding, Found, errors, findings
 from .picture_faults import Loader, Picture, examine_pictures
@@ -251,21 +251,21 @@ def _check_source(
 
 def _examine_files(source: Source, found: Found) -> Optional[Examined]:
     try:
-        content = read_json(source.ann_file)
+        seen = examine_files(
+            source.ann_file,
+            source.cfg.get('bbox_file'),
+            source.joints,
+            str(source.cfg['type']),
+            source.with_area,
+        )
     except SettingError as error:
         found[faults.UNREADABLE] = [str(error)]
         return None
-    examined = examine(content, source.joints, str(source.cfg['type']), source.with_area)
-    if examined is None:
+    if seen is None:
         return None
+    examined, detections = seen
     found.update(examined.found)
-    boxes = source.cfg.get('bbox_file')
-    if boxes:
-        found.pop(faults.NO_PERSON, None)
-        try:
-            found.update(examine_detections(read_json(boxes), examined.ids))
-        except SettingError as error:
-            found[faults.UNREADABLE] = [str(error)]
+    found.update(detections)
     return examined
 
 

@@ -59,7 +59,7 @@ def plain_message(error: BaseException) -> Optional[str]:
                 'instances_*.json): persons with `keypoints`, a box, and a labelled joint.'
             )
         text = ' '.join(str(link).split())
-        if picture := re.search(r'failed to load image: (.+?)`', text):
+        if picture := re.search(r'occurs when loading `([^`]+)`\.Please check', text):
             return (
                 f'{picture[1]} cannot be read as a picture. `python -m mspn_plugin.check CONFIG` '
                 'finds all such files in advance.'

@@ -11,7 +11,7 @@ from mmengine.model import PretrainedInit, is_model_wrapper
 from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmpose.registry import HOOKS
 
-from .annotations import examine, examine_detections, read_json
+from .annotations import examine_files
 from .errors import SettingError
 from .faults import errors, findings
 from .weights import (
@@ -232,17 +232,14 @@ def check_annotations(
     if '://' in path or not path.endswith('.json'):
         return
     joints = dataset.metainfo.get('num_keypoints')
-    examined = examine(read_json(path), joints, type(dataset).__name__, with_area)
-    if examined is None:
-        return
     boxes = getattr(dataset, 'bbox_file', None)
-    found = {path: examined.found}
-    if boxes and '://' not in boxes:
-        # The annotations are then read for their images, and by the evaluation.
-        found[boxes] = examine_detections(read_json(boxes), examined.ids)
+    seen = examine_files(path, boxes, joints, type(dataset).__name__, with_area)
+    if seen is None:
+        return
+    examined, detections = seen
     said = [
         f'{file}: {"; ".join(map(str, wrong))}'
-        for file, kinds in found.items()
+        for file, kinds in ((path, examined.found), (boxes, detections))
         if (wrong := errors(findings(kinds, training, not training)))
     ]
     if said:

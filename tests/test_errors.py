@@ -5,6 +5,7 @@ import pickle
 import subprocess
 import sys
 
+import cv2
 import pytest
 
 from mspn_plugin.errors import SettingError, plain_message
@@ -98,13 +99,22 @@ def test_annotations_that_a_data_set_class_cannot_read_are_named(rendered, tmp_p
     assert 'mspn_plugin.check' in message
 
 
-def test_a_picture_that_cannot_be_read_is_named(tmp_path):
+def first_loaded(samples):
     from mmpose.datasets.transforms import LoadImage
 
+    return LoadImage().transform(samples[0])
+
+
+@pytest.mark.parametrize('content', ['<html>', ''])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, content, workers):
+    from torch.utils.data import DataLoader
+
     file = tmp_path / 'page.jpg'
-    file.write_text('<html>')
-    with pytest.raises(AssertionError) as caught:
-        LoadImage().transform({'img_path': str(file)})
+    file.write_text(content)
+    loader = DataLoader([{'img_path': str(file)}], collate_fn=first_loaded, num_workers=workers)
+    with pytest.raises((AssertionError, cv2.error)) as caught:
+        list(loader)
     assert plain_message(caught.value).startswith(f'{file} cannot be read as a picture')
 
 

@@ -9,7 +9,7 @@ from mmengine.runner import Runner
 from test_compat import RunsCode
 from test_preflight import estimator, mmpose_scope, small_config  # noqa: F401
 
-from mspn_plugin import config_path
+from mspn_plugin import config_path, load_estimator
 from mspn_plugin.errors import SettingError, plain_message
 from mspn_plugin.preflight import check_init_cfg
 from mspn_plugin.weights import check_estimator_weights
@@ -131,6 +131,12 @@ class TestInitCfg:
         model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'release.pth'))
         with pytest.raises(SettingError, match='megvii IN OUT'):
             model.backbone.init_weights()
+
+
+def test_predicting_with_an_unconverted_release_names_the_command(tmp_path):
+    torch.save({'model': RELEASE}, tmp_path / 'release.pth')
+    with pytest.raises(SettingError, match=r'release\.pth: .*megvii IN OUT'):
+        load_estimator(config_path('mspn_synthetic'), tmp_path / 'release.pth')
 
 
 class TestHostileFiles:
