@@ -79,13 +79,14 @@ class Source:
 
     @property
     def joints(self) -> Optional[int]:
-        """How many joints its class declares."""
-        kind = self.cfg['type']
-        meta = (
-            self.cfg.get('metainfo')
-            or (DATASETS.get(kind) if isinstance(kind, str) else kind).METAINFO
-        )
-        return parse_pose_metainfo(dict(meta)).get('num_keypoints')
+        """How many joints its class or ``metainfo`` declares, if that can be told."""
+        kind = self.cfg.get('type')
+        try:
+            given = self.cfg.get('metainfo')
+            found: Any = DATASETS.get(kind) if isinstance(kind, str) else kind
+            return parse_pose_metainfo(dict(given or found.METAINFO)).get('num_keypoints')
+        except Exception:  # building the data set says what is wrong
+            return None
 
     @property
     def loader(self) -> Loader:
@@ -198,21 +199,32 @@ def _parts(setting: str, dataset: Any) -> Iterator[Tuple[str, Any]]:
 def _model(cfg: Config, report: Report) -> Optional[nn.Module]:
     try:
         model = MODELS.build(cfg.model)
-        preflight.check_model(model)
     except Exception as error:
         _add(report, 'model', _reason(error))
         return None
-    try:
-        preflight.check_init_cfg(model)
-        if _is_local(getattr(getattr(model, 'backbone', None), 'init_cfg', None)):
-            model.backbone.init_weights()
-        if cfg.get('load_from'):
-            with reading(cfg.load_from):
-                loaded = CheckpointLoader.load_checkpoint(cfg.load_from, 'cpu')
-            check_estimator_weights(loaded, model, bool(cfg.get('resume')))
-    except Exception as error:
-        _add(report, 'load_from, init_cfg', _reason(error))
+    for setting, examine_model in (
+        ('model', lambda: preflight.check_model(model)),
+        ('init_cfg', lambda: _check_init_cfg(model)),
+        ('load_from', lambda: _check_load_from(cfg, model)),
+    ):
+        try:
+            examine_model()
+        except Exception as error:
+            _add(report, setting, _reason(error))
     return model
+
+
+def _check_init_cfg(model: Any) -> None:
+    preflight.check_init_cfg(model)
+    if _is_local(getattr(getattr(model, 'backbone', None), 'init_cfg', None)):
+        model.backbone.init_weights()
+
+
+def _check_load_from(cfg: Config, model: nn.Module) -> None:
+    if cfg.get('load_from'):
+        with reading(cfg.load_from):
+            loaded = CheckpointLoader.load_checkpoint(cfg.load_from, 'cpu')
+        check_estimator_weights(loaded, model, bool(cfg.get('resume')))
 
 
 def _is_local(init_cfg: Any) -> bool:
@@ -255,7 +267,7 @@ def _examine_files(source: Source, found: Found) -> Optional[Examined]:
             source.ann_file,
             source.cfg.get('bbox_file'),
             source.joints,
-            str(source.cfg['type']),
+            str(source.cfg.get('type')),
             source.with_area,
         )
     except SettingError as error:

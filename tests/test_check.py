@@ -331,8 +331,6 @@ class TestConfig:
         assert both.evaluation and not both.training and both.with_area
 
     def test_everything_that_does_not_fit_is_said_at_once(self, rendered, tmp_path):
-        other = json.loads((rendered / TRAIN).read_text())
-        (tmp_path / 'other.json').write_text(json.dumps(other))
         report = check(
             config(
                 rendered,
@@ -340,6 +338,7 @@ class TestConfig:
                     'model.head.out_channels': 16,
                     'model.head.num_stages': 3,
                     'load_from': str(tmp_path / 'none.pth'),
+                    'train_dataloader.dataset.type': 'NoSuchDataset',
                     'val_evaluator.ann_file': str(tmp_path / 'none.json'),
                     'test_evaluator.ann_file': str(tmp_path / 'none.json'),
                 },
@@ -349,7 +348,9 @@ class TestConfig:
         )
         said = in_words(report)
         assert 'backbone.num_stages is 2 and model.head.num_stages is 3' in said
-        assert str(tmp_path / 'none.json') in said
+        assert 'CocoDataset has 17 joints and model.head.out_channels is 16' in said
+        assert 'NoSuchDataset' in said
+        assert str(tmp_path / 'none.pth') in said and str(tmp_path / 'none.json') in said
 
     def test_detections_are_looked_at(self, rendered, tmp_path):
         known = json.loads((rendered / TRAIN.replace('train', 'val')).read_text())['images'][0][
