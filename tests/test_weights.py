@@ -89,9 +89,7 @@ class TestLoadFrom:
     def test_what_holds_no_weights_is_described(self):
         assert 'holds a list' in refusal([1, 2], estimator())
 
-    def test_a_training_takes_what_fits_and_stops_at_anything_else(
-        self, rendered, tmp_path, recwarn
-    ):
+    def test_a_training_takes_what_fits_and_stops_at_anything_else(self, rendered, tmp_path):
         cfg = small_config(rendered, tmp_path / 'work')
         runner = Runner.from_cfg(cfg)
         trained = runner.model.state_dict()
