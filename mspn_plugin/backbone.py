@@ -22,6 +22,7 @@ from torch.utils.checkpoint import checkpoint
 from .errors import SettingError
 from .weights import (
     check_backbone_weights,
+    check_origin,
     check_resnet,
     convert_resnet,
     is_mspn,
@@ -587,8 +588,9 @@ class MSPNBackbone(BaseModule):
     ) -> None:
         if stages not in ('all', 'first'):
             raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
-        weights = read_backbone_weights(checkpoint, prefix, map_location)
         try:
+            weights = read_backbone_weights(checkpoint, prefix, map_location)
+            check_origin(weights)
             if is_mspn(weights):
                 self.load_state_dict(weights)
                 return

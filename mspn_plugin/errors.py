@@ -7,6 +7,7 @@ its traceback are there as always.
 
 import os
 import pickle
+import re
 import sys
 import traceback
 from types import TracebackType
@@ -57,18 +58,34 @@ def plain_message(error: BaseException) -> Optional[str]:
                 'boxes needs COCO keypoint annotations (person_keypoints_*.json, not '
                 'instances_*.json): persons with `keypoints`, a box, and a labelled joint.'
             )
+        text = ' '.join(str(link).split())
+        if picture := re.search(r'occurs when loading `([^`]+)`\.Please check', text):
+            return (
+                f'{picture[1]} cannot be read as a picture. `python -m mspn_plugin.check CONFIG` '
+                'finds all such files in advance.'
+            )
         advice = _advice(link.__traceback__)
         if advice is None:
             continue
-        text = ' '.join(str(link).split())
         if isinstance(link, FileNotFoundError) or (
             isinstance(link, AssertionError) and 'does not exist' in text
         ):
             return f'{text}. {advice}'
+        if place := _unloadable(link.__traceback__):
+            return (
+                f'{place} cannot be loaded ({type(link).__name__}: {text}). '
+                '`python -m mspn_plugin.check CONFIG` lists every fault of the data.'
+            )
+        checkpoint = _checkpoint(link.__traceback__)
         if isinstance(link, pickle.UnpicklingError):
             return (
-                'The checkpoint holds more than tensors and plain values, so that loading it could '
-                f'run code, and it is refused. {advice} ({text})'
+                f'{checkpoint or "The checkpoint"} holds more than tensors and plain values, so '
+                f'that loading it could run code, and it is refused. {advice} ({text})'
+            )
+        if checkpoint:
+            return (
+                f'{checkpoint} cannot be read as a checkpoint; is it complete? {advice} '
+                f'({type(link).__name__}: {text})'
             )
     return None
 
@@ -118,6 +135,31 @@ def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
         dataset: Any = frame.f_locals.get('self')
         if frame.f_code.co_name == '_serialize_data' and not dataset.data_list:
             return dataset.ann_file
+    return None
+
+
+def _unloadable(trace: Optional[TracebackType]) -> Optional[str]:
+    """The annotation, or else the file, at which a data set class of MMPose gave up."""
+    place = None
+    for frame, _ in traceback.walk_tb(trace):
+        function = frame.f_code.co_name
+        ann_file = getattr(frame.f_locals.get('self'), 'ann_file', None)
+        if function == 'load_data_list' and ann_file:
+            place = str(ann_file)
+        raw = frame.f_locals.get('raw_data_info')
+        if function == 'parse_data_info' and isinstance(raw, dict):
+            annotation = raw.get('raw_ann_info')
+            number = annotation.get('id') if isinstance(annotation, dict) else None
+            place = f'annotation {number} of {ann_file}'
+    return place
+
+
+def _checkpoint(trace: Optional[TracebackType]) -> Optional[str]:
+    """The file that MMEngine was reading as a checkpoint."""
+    for frame, _ in traceback.walk_tb(trace):
+        module = str(frame.f_globals.get('__name__', ''))
+        if module == 'mmengine.runner.checkpoint' and frame.f_code.co_name.startswith('load_from'):
+            return frame.f_locals.get('filename')
     return None
 
 

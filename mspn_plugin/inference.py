@@ -27,7 +27,7 @@ from torch import nn
 
 from .boxes import Boxes
 from .errors import SettingError
-from .weights import misshapen, reading, some
+from .weights import check_origin, misshapen, reading, some, weights_in
 
 Key = TypeVar('Key')
 
@@ -69,6 +69,10 @@ def load_estimator(
     estimator = init_model(config, None, 'cpu', cfg_options)
     loaded = _load(checkpoint)
     weights = loaded.get('state_dict', loaded)
+    try:
+        check_origin(weights_in(loaded))
+    except SettingError as error:
+        raise SettingError(f'{checkpoint}: {error}') from error
     _check_weights(weights, estimator.state_dict(), checkpoint)
     estimator.load_state_dict(weights)
     meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}

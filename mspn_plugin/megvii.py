@@ -11,7 +11,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 from torch import Tensor
 
 from .errors import SettingError
-from .weights import some
+from .weights import shape_of, some
 
 NUM_BLOCKS = (3, 4, 6, 3)
 """Bottlenecks of each down unit: the release's network has ResNet-50's, and no other."""
@@ -171,9 +171,9 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
     missing = [key for key in expected if key not in source]
     extra = [key for key in source if key not in expected]
     misshapen = [
-        f'{key}: {_shape(source[key])} instead of {list(shape)}'
+        f'{key}: {shape_of(source[key])} instead of {list(shape)}'
         for key, shape in expected.items()
-        if key in source and _shape(source[key]) != list(shape)
+        if key in source and shape_of(source[key]) != list(shape)
     ]
     wrong = [
         f'{len(keys)} {what}: {some(keys, 8)}'
@@ -188,7 +188,3 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
         raise SettingError(
             "this checkpoint does not fit the authors' network, keys are\n  " + '\n  '.join(wrong)
         )
-
-
-def _shape(value: Any) -> Any:
-    return list(value.shape) if isinstance(value, Tensor) else type(value).__name__

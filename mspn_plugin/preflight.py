@@ -1,19 +1,27 @@
-"""Looks at data, model and codec together before the first step."""
+"""Looks at data, model, codec and checkpoint together before the first step."""
 
 import os
-from collections import defaultdict
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Set, Tuple
+from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
 
 import numpy as np
 from mmengine.dataset import BaseDataset
+from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
-from mmengine.model import is_model_wrapper
-from mmengine.runner import Runner
+from mmengine.model import PretrainedInit, is_model_wrapper
+from mmengine.runner import BaseLoop, CheckpointLoader, Runner
 from mmpose.registry import HOOKS
 
+from .annotations import examine_files
 from .errors import SettingError
-from .weights import some
+from .faults import errors, findings
+from .weights import (
+    check_estimator_weights,
+    check_origin,
+    reading,
+    shape_of,
+    some,
+    weights_in,
+)
 
 
 @HOOKS.register_module()
@@ -23,18 +31,22 @@ class PreflightHook(Hook):
     MMEngine builds data sets and model apart and never compares them, so that a wrong number of
     joints or a missing picture shows up as a tensor of another shape, or hours later. This hook
     compares them, for every loader of the run, and raises one :class:`SettingError` that names
-    both settings. It reads the annotations that are loaded already, and folders' listings.
+    both settings. It reads the annotation files and folders' listings, but no pictures;
+    ``python -m mspn_plugin.check CONFIG`` does that.
 
     Args:
         check_images (bool): Whether to look that every picture exists. It lists each folder once;
             switch it off where even that is slow. Pictures that don't lie in local files are never
             looked for. Defaults to True.
+        check_annotations (bool): Whether to look for faults in the annotation files that would end
+            the run later or spoil it, such as a joint that is NaN. Defaults to True.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, check_images: bool = True) -> None:
+    def __init__(self, check_images: bool = True, check_annotations: bool = True) -> None:
         self.check_images = check_images
+        self.check_annotations = check_annotations
 
     def before_run(self, runner: Runner) -> None:
         """Check every data set that this run has built, and the model.
@@ -47,9 +59,41 @@ class PreflightHook(Hook):
         """
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         check_model(model)
+        if isinstance(runner._train_loop, BaseLoop):
+            check_init_cfg(model)
         for name, dataset in _datasets(runner):
             check_fit(dataset, model, name)
             check_dataset(dataset, name, self.check_images)
+            if self.check_annotations and is_main_process():
+                check_annotations(dataset, name, name.startswith('train'), _with_area(runner))
+        for split in ('val', 'test'):
+            loop: Any = getattr(runner, f'_{split}_loop', None)
+            if isinstance(loop, BaseLoop) and isinstance(loop.dataloader.dataset, BaseDataset):
+                for metric in loop.evaluator.metrics:
+                    check_metric(loop.dataloader.dataset, metric, f'{split}_evaluator')
+
+    def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
+        """Check that a checkpoint is of this network, and say what of it will be skipped.
+
+        Args:
+            runner (Runner): The runner. If it trains, and does not resume, only the backbone has to
+                fit.
+            checkpoint: What was read.
+
+        Raises:
+            SettingError: If it does not fit.
+        """
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        trains = isinstance(runner._train_loop, BaseLoop)
+        name = runner._load_from or 'the checkpoint'
+        try:
+            skipped = check_estimator_weights(checkpoint, model, not trains or runner._resume)
+        except SettingError as error:
+            raise SettingError(f'{name}: {error}') from error
+        if skipped:
+            runner.logger.warning(
+                f'{name}: {len(skipped)} weights are skipped, and start at random: {some(skipped)}'
+            )
 
 
 def check_model(model: Any) -> None:
@@ -71,6 +115,43 @@ def check_model(model: Any) -> None:
             )
 
 
+def check_init_cfg(model: Any) -> None:
+    """Check the files that ``init_cfg`` of the estimator or its head names.
+
+    ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
+
+    Args:
+        model (nn.Module): A pose estimator.
+
+    Raises:
+        SettingError: If a file cannot be read, or is of another network.
+    """
+    head: Any = getattr(model, 'head', None)
+    for setting, module in (('model', model), ('model.head', head)):
+        given = getattr(module, 'init_cfg', None) or []
+        for cfg in [given] if isinstance(given, dict) else given:
+            if cfg['type'] not in ('Pretrained', PretrainedInit):
+                continue
+            start = f'{setting}.init_cfg: {cfg["checkpoint"]}'
+            with reading(start):
+                loaded = CheckpointLoader.load_checkpoint(cfg['checkpoint'], 'cpu')
+            try:
+                if module is model and not cfg.get('prefix'):
+                    check_estimator_weights(loaded, model, False)
+                    continue
+                weights = weights_in(loaded, ['state_dict'])
+                check_origin(weights)
+            except SettingError as error:
+                raise SettingError(f'{start}: {error}') from error
+            prefix = cfg.get('prefix') or ''
+            prefix = prefix and prefix.rstrip('.') + '.'
+            own = module.state_dict()
+            if not any(shape_of(weights.get(prefix + key)) == list(own[key].shape) for key in own):
+                raise SettingError(
+                    f'{start}: nothing of it fits {setting}; its keys: {some(list(weights))}'
+                )
+
+
 def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) -> None:
     """Check that annotations have the joints that the class declares, and that pictures exist.
 
@@ -84,7 +165,7 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             many pictures are missing, and the first of them.
     """
     declared = dataset.metainfo.get('num_keypoints')
-    wanted: Dict[str, Set[str]] = defaultdict(set)
+    paths: Dict[str, None] = {}
     # MMEngine unpacks a record at every look, so that one look has to do.
     for index in range(len(dataset)):
         info = dataset.get_data_info(index)
@@ -97,26 +178,111 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             )
         path = info.get('img_path')
         if check_images and path and '://' not in path:
-            folder, file_name = os.path.split(path)
-            wanted[folder].add(file_name)
-    for folder, names in wanted.items():
-        _check_folder(folder, names, f'{name}: ', dataset.ann_file)
-
-
-def _check_folder(folder: str, names: Set[str], start: str, ann_file: str) -> None:
-    if not os.path.isdir(folder or '.'):
-        raise SettingError(
-            f'{start}the folder of pictures {folder} does not exist; it follows from '
-            '`data_root` and `data_prefix` of the data set'
-        )
-    with os.scandir(folder or '.') as entries:
-        missing = sorted(names.difference(entry.name for entry in entries))
+            paths[path] = None
+    for folder in {os.path.dirname(path) for path in paths}:
+        if not os.path.isdir(folder or '.'):
+            raise SettingError(
+                f'{name}: the folder of pictures {folder} does not exist; it follows from '
+                '`data_root` and `data_prefix` of the data set'
+            )
+    missing = missing_files(paths)
     if missing:
-        shown = some([str(Path(folder, file_name)) for file_name in missing], 5)
         raise SettingError(
-            f'{start}{len(missing)} of {len(names)} pictures that {ann_file} names do not exist: '
-            f'{shown}'
+            f'{name}: {len(missing)} of {len(paths)} pictures that {dataset.ann_file} names do not '
+            f'exist: {some(missing, 5)}'
         )
+
+
+def missing_files(paths: Iterable[str]) -> List[str]:
+    """Tell which files are missing, by one look at each folder.
+
+    Args:
+        paths (Iterable[str]): Local paths. What lies elsewhere (``s3://...``) is not looked for.
+
+    Returns:
+        list[str]: Those that there is no file of.
+    """
+    names: Dict[str, Set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if folder not in names:
+            there = '://' not in folder and os.path.isdir(folder or '.')
+            names[folder] = set(os.listdir(folder or '.')) if there else set()
+        if '://' not in path and name not in names[folder]:
+            missing.append(path)
+    return missing
+
+
+def check_annotations(
+    dataset: BaseDataset, name: str, training: bool, with_area: bool = True
+) -> None:
+    """Check that a data set's files have no faults that would end a run later, or spoil it.
+
+    Args:
+        dataset (BaseDataset): A data set of local files.
+        name (str): The setting that it was built from, for messages.
+        training (bool): Whether it is trained on; otherwise it is evaluated on.
+        with_area (bool): Whether evaluation needs ``area``, as COCO's does.
+
+    Raises:
+        SettingError: Naming the files, the faults and the ids of the first that have them.
+    """
+    path = str(dataset.ann_file)
+    if '://' in path or not path.endswith('.json'):
+        return
+    joints = dataset.metainfo.get('num_keypoints')
+    boxes = getattr(dataset, 'bbox_file', None)
+    seen = examine_files(path, boxes, joints, type(dataset).__name__, with_area)
+    if seen is None:
+        return
+    examined, detections = seen
+    said = [
+        f'{file}: {"; ".join(map(str, wrong))}'
+        for file, kinds in ((path, examined.found), (boxes, detections))
+        if (wrong := errors(findings(kinds, training, not training)))
+    ]
+    if said:
+        raise SettingError(
+            f'{name} has faults that would end the run later, or spoil it. {". ".join(said)}. '
+            '`python -m mspn_plugin.check CONFIG` says more, and looks at the pictures too; '
+            '`check_annotations=False` of PreflightHook goes on all the same'
+        )
+
+
+def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
+    """Check that a metric of COCO knows the pictures that it will be given.
+
+    Args:
+        dataset (BaseDataset): The data set that is evaluated on.
+        metric: Its metric. One without annotations of its own is not judged.
+        name (str): The setting that the metric was built from, for messages.
+
+    Raises:
+        SettingError: If a picture's id is not among its annotations.
+    """
+    known = getattr(getattr(metric, 'coco', None), 'imgs', None)
+    if known is None:
+        return
+    # The base class's method leaves out what MMPose copies to every record, and is quicker.
+    given = {BaseDataset.get_data_info(dataset, i)['img_id'] for i in range(len(dataset))}
+    strange = sorted(given.difference(known))
+    if strange:
+        raise SettingError(
+            f'{name}: the annotations of the {type(metric).__name__} lack {len(strange)} of '
+            f'{len(given)} pictures of {dataset.ann_file}, with the ids '
+            f'{some([str(number) for number in strange])}; `ann_file` of both must be one file'
+        )
+
+
+def _with_area(runner: Runner) -> bool:
+    """Whether a metric of the run divides by the area that the annotations state."""
+    for name in ('val', 'test'):
+        loop: Optional[Any] = getattr(runner, f'_{name}_loop', None)
+        metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', [])
+        if any(getattr(metric, 'use_area', False) for metric in metrics):
+            return True
+    return False
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:

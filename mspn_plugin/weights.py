@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
 
 from mmengine.runner import CheckpointLoader
-from torch import Tensor
+from torch import Tensor, nn
 
 from .errors import SettingError
 
@@ -22,11 +22,11 @@ def reading(name: str) -> Iterator[None]:
         name (str): How the message calls the checkpoint.
 
     Raises:
-        SettingError: If the block raises an error.
+        SettingError: If the block raises an error other than that a file is missing.
     """
     try:
         yield
-    except SettingError:
+    except (SettingError, FileNotFoundError):
         raise
     except pickle.UnpicklingError as error:
         raise SettingError(
@@ -53,16 +53,122 @@ def read_backbone_weights(
 
     Returns:
         dict[str, Tensor]: The weights.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        SettingError: If it cannot be read as a checkpoint.
     """
-    loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location)
-    for wrapper in ('state_dict', 'model'):
-        loaded = loaded.get(wrapper, loaded)
-    weights = {re.sub(r'^module\.', '', key): value for key, value in loaded.items()}
+    with reading(checkpoint):
+        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location)
+    weights = weights_in(loaded)
     if prefix is None and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
     if prefix is None:
         return weights
-    prefix = prefix.rstrip('.') + '.'
+    return _below(weights, prefix.rstrip('.') + '.')
+
+
+def weights_in(
+    checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
+) -> Dict[str, Any]:
+    """The weights of what a file held, without wrappers.
+
+    Args:
+        checkpoint: A state dict, or a dict that has one under the name of a wrapper.
+        wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
+
+    Returns:
+        dict[str, Any]: The weights, without a prefix ``module.``
+
+    Raises:
+        SettingError: If it holds none.
+    """
+    for wrapper in wrappers:
+        if isinstance(checkpoint, Mapping):
+            checkpoint = checkpoint.get(wrapper, checkpoint)
+    if not isinstance(checkpoint, Mapping):
+        raise SettingError(f'it holds a {type(checkpoint).__name__}, not weights by their names')
+    return {re.sub(r'^module\.', '', str(key)): value for key, value in checkpoint.items()}
+
+
+def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> List[str]:
+    """Compare a checkpoint with the estimator that it is to be loaded into.
+
+    MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
+    number of joints is trained from a trained network; anything else is a mistake.
+
+    Args:
+        checkpoint: What was read from the file.
+        model (nn.Module): The estimator.
+        whole (bool): Whether all of the estimator must get its weights, as for a test or to resume
+            a training. Otherwise its backbone must, or all of it where it has none.
+
+    Returns:
+        list[str]: The weights that will be skipped or keep their start, in words.
+
+    Raises:
+        SettingError: If the checkpoint is a mistake; it says what does not fit, and what to do.
+    """
+    check_origin(weights_in(checkpoint))
+    given = weights_in(checkpoint, ['state_dict'])
+    # MMPose 0.x called the head so; MMPose renames it while loading.
+    given = {key.replace('keypoint_head', 'head'): value for key, value in given.items()}
+    own = model.state_dict()
+    prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
+    if is_mspn(_below(own, prefix)):
+        check_backbone_weights(_below(given, prefix), _below(own, prefix))
+    if prefix and not _below(given, prefix) and (is_mspn(given) or is_resnet(given)):
+        raise SettingError(
+            'it holds a backbone alone; name it in `init_cfg` of the backbone, '
+            "dict(type='Pretrained', checkpoint=FILE)"
+        )
+    missing = [key for key in own if key not in given and not key.endswith('num_batches_tracked')]
+    other = {text.split(' ', 1)[0]: text for text in misshapen(given, own)}
+    needed = [key for key in (*missing, *other) if whole or key.startswith(prefix)]
+    if needed:
+        lacking = [key for key in missing if key in needed]
+        unfit = [other[key] for key in other if key in needed]
+        strange = [key for key in given if key not in own]
+        parts = [
+            f'{len(keys)} {what}: {some(keys)}'
+            for what, keys in (
+                ('missing', lacking),
+                ('of another shape', unfit),
+                ('not known', strange),
+            )
+            if keys
+        ]
+        part = 'network' if whole or not prefix else 'backbone'
+        raise SettingError(
+            f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
+            f'config that it was trained with, or a checkpoint of this {part}'
+        )
+    spoiled = [
+        key for key in own if key in given and key not in other and not given[key].isfinite().all()
+    ]
+    if spoiled:
+        raise SettingError(f'it holds numbers that are NaN or infinite: {some(spoiled)}')
+    return [*other.values(), *(f'{key} (missing)' for key in missing)]
+
+
+def check_origin(weights: Mapping[str, Any]) -> None:
+    """Refuse weights of the authors' release that were not converted.
+
+    Args:
+        weights (Mapping[str, Any]): Weights by their names, as :func:`weights_in` gives them.
+
+    Raises:
+        SettingError: If they are; it names the command that converts them.
+    """
+    if any(re.match(r'stage\d+\.(down|up)sample\.', key) for key in weights):
+        raise SettingError(
+            "it is a checkpoint of the authors' release; convert it once with "
+            '`python -m mspn_plugin.checkpoint megvii IN OUT`, and use OUT'
+        )
+
+
+def _below(weights: Mapping[str, Any], prefix: str) -> Dict[str, Any]:
+    """The weights whose names start with a prefix, without it."""
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
 
@@ -178,10 +284,15 @@ def some(names: Sequence[str], shown: int = 4) -> str:
 def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> List[str]:
     """List the weights that both have in different shapes, in words."""
     return [
-        f'{key} {list(given[key].shape)} instead of {list(own[key].shape)}'
+        f'{key} {shape_of(given[key])} instead of {list(own[key].shape)}'
         for key in own
-        if key in given and given[key].shape != own[key].shape
+        if key in given and shape_of(given[key]) != list(own[key].shape)
     ]
+
+
+def shape_of(value: Any) -> Any:
+    """A tensor's shape as a list, and of anything else the name of its type."""
+    return list(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
 def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:

@@ -1,8 +1,11 @@
 """A user's mistake reaches the user as one message, and no other error is touched."""
 
+import json
+import pickle
 import subprocess
 import sys
 
+import cv2
 import pytest
 
 from mspn_plugin.errors import SettingError, plain_message
@@ -60,8 +63,6 @@ def test_a_missing_checkpoint_names_the_file(tmp_path):
 
 
 def test_annotations_without_keypoints_are_recognised(rendered, tmp_path):
-    import json
-
     from mmpose.datasets import CocoDataset
 
     source = rendered / 'annotations' / 'person_keypoints_train2017.json'
@@ -74,3 +75,59 @@ def test_annotations_without_keypoints_are_recognised(rendered, tmp_path):
         CocoDataset(ann_file=str(tmp_path / 'boxes.json'))
     message = plain_message(caught.value)
     assert str(tmp_path / 'boxes.json') in message and 'keypoints' in message
+
+
+@pytest.mark.parametrize(
+    'spoil, place',
+    [
+        (lambda person: person.pop('category_id'), ''),
+        (lambda person: person.update(bbox=[1, 2, 3]), 'annotation {id} of '),
+    ],
+)
+def test_annotations_that_a_data_set_class_cannot_read_are_named(rendered, tmp_path, spoil, place):
+    from mmpose.datasets import CocoDataset
+
+    source = rendered / 'annotations' / 'person_keypoints_train2017.json'
+    content = json.loads(source.read_text())
+    spoil(content['annotations'][2])
+    (tmp_path / 'persons.json').write_text(json.dumps(content))
+    with pytest.raises((KeyError, ValueError)) as caught:
+        CocoDataset(ann_file=str(tmp_path / 'persons.json'))
+    message = plain_message(caught.value)
+    place = place.format(**content['annotations'][2])
+    assert message.startswith(f'{place}{tmp_path / "persons.json"} cannot be loaded')
+    assert 'mspn_plugin.check' in message
+
+
+def first_loaded(samples):
+    from mmpose.datasets.transforms import LoadImage
+
+    return LoadImage().transform(samples[0])
+
+
+@pytest.mark.parametrize('content', ['<html>', ''])
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_picture_that_cannot_be_read_is_named(tmp_path, content, workers):
+    from torch.utils.data import DataLoader
+
+    file = tmp_path / 'page.jpg'
+    file.write_text(content)
+    loader = DataLoader([{'img_path': str(file)}], collate_fn=first_loaded, num_workers=workers)
+    with pytest.raises((AssertionError, cv2.error)) as caught:
+        list(loader)
+    assert plain_message(caught.value).startswith(f'{file} cannot be read as a picture')
+
+
+@pytest.mark.parametrize(
+    'content, said', [(b'', 'is it complete'), (b'no checkpoint', 'it is refused')]
+)
+def test_a_checkpoint_that_cannot_be_read_is_named(tmp_path, content, said):
+    import torch
+    from mmengine.runner.checkpoint import load_checkpoint
+
+    file = tmp_path / 'cut.pth'
+    file.write_bytes(content)
+    with pytest.raises((EOFError, pickle.UnpicklingError)) as caught:
+        load_checkpoint(torch.nn.Linear(1, 1), str(file))
+    message = plain_message(caught.value)
+    assert message.startswith(str(file)) and said in message and 'load_from' in message

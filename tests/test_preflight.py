@@ -4,12 +4,15 @@ import json
 import shutil
 
 import pytest
+from mmengine.config import Config
 from mmengine.registry import init_default_scope
+from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
 from mmpose.registry import MODELS
 
+from mspn_plugin import config_path
 from mspn_plugin.errors import SettingError
-from mspn_plugin.preflight import check_dataset, check_fit, check_model
+from mspn_plugin.preflight import check_annotations, check_dataset, check_fit, check_model
 
 CODEC = dict(type='CoarseToFineHeatmap', input_size=(96, 128), heatmap_size=(24, 32))
 
@@ -111,3 +114,99 @@ def test_a_missing_folder_of_pictures_is_named(folder):
     shutil.rmtree(folder / 'train2017')
     with pytest.raises(SettingError, match=r'folder of pictures .*train2017 does not exist'):
         check_dataset(dataset, 'train_dataloader.dataset')
+
+
+def spoil_first(folder, **fields):
+    """Change fields of the first annotation of the training set, and give its id."""
+    file = folder / 'annotations' / 'person_keypoints_train2017.json'
+    content = json.loads(file.read_text())
+    content['annotations'][0].update(fields)
+    file.write_text(json.dumps(content))
+    return content['annotations'][0]['id']
+
+
+def test_annotations_that_would_spoil_training_are_named_by_their_ids(folder):
+    number = spoil_first(folder, keypoints=[float('nan'), 1, 2] * 17)
+    with pytest.raises(SettingError) as error:
+        check_annotations(training_set(folder), 'train_dataloader.dataset', training=True)
+    message = str(error.value)
+    assert message.startswith('train_dataloader.dataset has faults')
+    assert 'person_keypoints_train2017.json: 1 annotation: a labelled joint' in message
+    assert f'(id {number})' in message and 'mspn_plugin.check CONFIG' in message
+
+
+def test_what_only_evaluation_needs_stops_no_training(folder):
+    spoil_first(folder, area=None)
+    dataset = training_set(folder)
+    check_annotations(dataset, 'train_dataloader.dataset', training=True)
+    check_annotations(dataset, 'val_dataloader.dataset', training=False, with_area=False)
+    with pytest.raises(SettingError, match='`area` is missing'):
+        check_annotations(dataset, 'val_dataloader.dataset', training=False)
+
+
+def small_config(root, work_dir, **options):
+    """A config whose training takes a moment."""
+    cfg = Config.fromfile(config_path('mspn_synthetic'))
+    cfg.work_dir = str(work_dir)
+    cfg.experiment_name = work_dir.parent.name
+    for split in ('train', 'val', 'test'):
+        cfg[f'{split}_dataloader'].dataset.data_root = f'{root}/'
+    cfg.merge_from_dict(
+        {
+            'model.backbone.stem_channels': 8,
+            'model.backbone.unit_channels': 16,
+            'model.head.unit_channels': 16,
+            'train_cfg.max_epochs': 1,
+            'train_dataloader.num_workers': 0,
+            'train_dataloader.persistent_workers': False,
+            'val_cfg': None,
+            'val_dataloader': None,
+            'val_evaluator': None,
+            'test_cfg': None,
+            'test_dataloader': None,
+            'test_evaluator': None,
+            'log_level': 'ERROR',
+            **options,
+        }
+    )
+    return cfg
+
+
+def test_the_hook_stops_a_run_before_its_first_step(folder, tmp_path):
+    nine = dict(CODEC, kernel_sizes=(9, 9, 9, 7, 5), unbiased=True)
+    number = spoil_first(folder, bbox=[float('nan'), 1, 2, 3])
+    for options, names in (
+        ({'model.head.out_channels': 16}, ['CocoDataset has 17', 'out_channels is 16']),
+        ({'model.head.decoder': nine}, ['GenerateTarget', 'kernel_sizes', 'model.head.decoder']),
+        ({'model.head.num_stages': 3}, ['backbone.num_stages is 2', 'head.num_stages is 3']),
+        ({}, ['bbox', f'id {number}', 'person_keypoints_train2017.json']),
+    ):
+        runner = Runner.from_cfg(small_config(folder, tmp_path / 'work', **options))
+        with pytest.raises(SettingError) as error:
+            runner.train()
+        assert all(name in str(error.value) for name in names), str(error.value)
+        assert runner.iter == 0
+
+
+@pytest.mark.slow
+def test_a_codec_that_does_not_fit_the_head_ends_the_command_in_one_message(folder, tmp_path):
+    from test_commands import GROUND_TRUTH_BOXES, message, mim
+
+    shutil.copy(config_path('mspn_coco'), tmp_path / 'mspn_coco.py')
+    options = [*GROUND_TRUTH_BOXES, 'model.head.decoder.kernel_sizes=(9,9,9,7,5)']
+    said = message(mim('train', 'mspn_coco.py', cwd=tmp_path, coco_root=folder, options=options))
+    assert 'train_dataloader.dataset.pipeline, GenerateTarget' in said
+    assert 'kernel_sizes=(15, 11, 9, 7, 5)' in said and 'kernel_sizes=(9, 9, 9, 7, 5)' in said
+
+
+def test_a_metric_that_lacks_the_pictures_is_named(rendered):
+    from mmpose.evaluation import CocoMetric
+
+    from mspn_plugin.preflight import check_metric
+
+    dataset = training_set(rendered)
+    annotations = rendered / 'annotations'
+    check_metric(dataset, CocoMetric(str(annotations / 'person_keypoints_train2017.json')), 'a')
+    other = CocoMetric(str(annotations / 'person_keypoints_val2017.json'))
+    with pytest.raises(SettingError, match=r'val_evaluator: the annotations .* lack 8 of 8'):
+        check_metric(dataset, other, 'val_evaluator')

@@ -1,0 +1,194 @@
+"""Strangers' checkpoints: what does not fit is said, and what would run code is refused."""
+
+import copy
+import pickle
+
+import pytest
+import torch
+from mmengine.runner import Runner
+from test_compat import RunsCode
+from test_preflight import estimator, mmpose_scope, small_config  # noqa: F401
+
+from mspn_plugin import config_path, load_estimator
+from mspn_plugin.errors import SettingError, plain_message
+from mspn_plugin.preflight import check_init_cfg
+from mspn_plugin.weights import check_estimator_weights
+
+RELEASE = {
+    'top.conv.conv.weight': torch.zeros(64, 3, 7, 7),
+    'stage0.downsample.layer1.0.conv_bn_relu1.conv.weight': torch.zeros(64, 64, 1, 1),
+}
+
+
+@pytest.fixture(scope='module')
+def weights():
+    from mmengine.registry import init_default_scope
+
+    init_default_scope('mmpose')
+    return {key: value + 0.5 for key, value in estimator().state_dict().items()}
+
+
+def refusal(checkpoint, model, whole=False):
+    with pytest.raises(SettingError) as error:
+        check_estimator_weights(checkpoint, model, whole)
+    return str(error.value)
+
+
+class TestLoadFrom:
+    def test_all_weights_fit_under_every_name_that_mmengine_loads(self, weights):
+        for given in (
+            weights,
+            {'state_dict': weights},
+            {f'module.{key}': value for key, value in weights.items()},
+            {key.replace('head.', 'keypoint_head.'): value for key, value in weights.items()},
+        ):
+            assert check_estimator_weights(given, estimator(), True) == []
+
+    def test_another_number_of_joints_skips_the_last_layers_and_lists_them(self, weights):
+        skipped = check_estimator_weights(weights, estimator(out_channels=5), False)
+        last = 'head.predict_layers.3.conv_layers.1.conv.weight [17, 16, 3, 3] instead of [5, '
+        assert any(text.startswith(last) for text in skipped)
+        assert all(text.startswith('head.predict_layers.') for text in skipped)
+
+    def test_a_backbone_without_a_head_is_taken_and_the_head_listed(self, weights):
+        given = {key: value for key, value in weights.items() if key.startswith('backbone.')}
+        skipped = check_estimator_weights(given, estimator(), False)
+        assert skipped and all('(missing)' in text for text in skipped)
+
+    def test_a_test_or_a_resumed_training_needs_every_weight(self, weights):
+        said = refusal(weights, estimator(out_channels=5), whole=True)
+        assert 'another network' in said and 'of another shape: head.' in said
+
+    @pytest.mark.parametrize('wrap', [lambda w: w, lambda w: {'model': w}], ids=['plain', 'model'])
+    def test_the_authors_release_names_the_command_that_converts_it(self, wrap):
+        assert 'mspn_plugin.checkpoint megvii' in refusal(wrap(RELEASE), estimator())
+
+    def test_a_bare_backbone_names_the_setting_that_takes_it(self, weights):
+        bare = {
+            key.removeprefix('backbone.'): value
+            for key, value in weights.items()
+            if key.startswith('backbone.')
+        }
+        assert 'init_cfg' in refusal(bare, estimator())
+
+    def test_weights_of_something_else_are_listed(self, weights):
+        said = refusal({'layer.weight': torch.zeros(3)}, estimator())
+        assert 'missing: backbone.' in said and 'not known: layer.weight' in said
+        cut = {k: v for k, v in weights.items() if 'backbone.top' not in k}
+        assert 'missing: backbone.top' in refusal(cut, estimator())
+
+    def test_weights_under_a_wrapper_that_mmengine_does_not_open_are_refused(self, weights):
+        assert 'not known: model' in refusal({'model': weights}, estimator())
+
+    def test_weights_that_are_not_finite_are_named(self, weights):
+        spoiled = copy.deepcopy(weights)
+        key = next(key for key in spoiled if key.startswith('backbone.'))
+        spoiled[key].view(-1)[0] = float('nan')
+        assert f'NaN or infinite: {key}' in refusal(spoiled, estimator())
+
+    def test_what_holds_no_weights_is_described(self):
+        assert 'holds a list' in refusal([1, 2], estimator())
+
+    def test_a_training_takes_what_fits_and_stops_at_anything_else(self, rendered, tmp_path):
+        cfg = small_config(rendered, tmp_path / 'work')
+        runner = Runner.from_cfg(cfg)
+        trained = runner.model.state_dict()
+        torch.save({'state_dict': trained, 'meta': {}}, tmp_path / 'fits.pth')
+        torch.save(RELEASE, tmp_path / 'release.pth')
+
+        runner._load_from = str(tmp_path / 'release.pth')
+        with pytest.raises(SettingError, match=r'release\.pth: .*megvii IN OUT'):
+            runner.load_or_resume()
+        runner._load_from = str(tmp_path / 'fits.pth')
+        runner.load_or_resume()
+        assert runner._has_loaded
+
+
+class TestInitCfg:
+    @pytest.mark.parametrize('prefix', [None, 'head'])
+    def test_a_file_that_does_not_fit_the_head_or_the_estimator_is_named(self, tmp_path, prefix):
+        torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
+        pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
+        model = estimator()
+        part = model if prefix is None else model.head
+        part.init_cfg = pretrained if prefix is None else dict(pretrained, prefix='head.')
+        with pytest.raises(SettingError, match=r'init_cfg: .*other\.pth'):
+            check_init_cfg(model)
+
+    def test_a_head_takes_its_part_of_a_file(self, weights, tmp_path):
+        torch.save({'state_dict': weights}, tmp_path / 'whole.pth')
+        model = estimator()
+        model.head.init_cfg = dict(
+            type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'), prefix='head.'
+        )
+        check_init_cfg(model)
+
+    def test_an_unconverted_release_is_refused_by_the_backbone(self, tmp_path):
+        torch.save(RELEASE, tmp_path / 'release.pth')
+        model = estimator()
+        model.backbone.init_cfg = dict(type='Pretrained', checkpoint=str(tmp_path / 'release.pth'))
+        with pytest.raises(SettingError, match='megvii IN OUT'):
+            model.backbone.init_weights()
+
+
+def test_predicting_with_an_unconverted_release_names_the_command(tmp_path):
+    torch.save({'model': RELEASE}, tmp_path / 'release.pth')
+    with pytest.raises(SettingError, match=r'release\.pth: .*megvii IN OUT'):
+        load_estimator(config_path('mspn_synthetic'), tmp_path / 'release.pth')
+
+
+class TestHostileFiles:
+    @pytest.fixture
+    def trap(self, tmp_path):
+        """A file that creates another one when it is unpickled."""
+        file = tmp_path / 'hostile.pth'
+        call = RunsCode(open, str(tmp_path / 'sprung'), 'w')
+        torch.save({'state_dict': {}, 'meta': call}, file)
+        return file
+
+    def test_every_door_refuses_them(self, trap, rendered, tmp_path, capsys):
+        from mspn_plugin import checkpoint, export, predict
+
+        def init_cfg(part):
+            model = estimator()
+            module = model if part == 'model' else getattr(model, part)
+            module.init_cfg = dict(type='Pretrained', checkpoint=str(trap))
+            check_init_cfg(model)
+            model.init_weights()
+
+        def run(resume):
+            options = {'load_from': str(trap), 'resume': resume}
+            Runner.from_cfg(small_config(rendered, tmp_path / 'work', **options)).train()
+
+        out = str(tmp_path / 'out')
+        network = [config_path('mspn_synthetic'), str(trap)]
+        doors = {
+            'load_from': lambda: run(False),
+            'resume': lambda: run(True),
+            'init_cfg of the backbone': lambda: init_cfg('backbone'),
+            'init_cfg of the head': lambda: init_cfg('head'),
+            'init_cfg of the estimator': lambda: init_cfg('model'),
+            'convert': lambda: checkpoint.main(['megvii', str(trap), out]),
+            'predict': lambda: predict.main([*network, str(rendered / 'val2017'), '--out', out]),
+            'export': lambda: export.main([*network, f'{out}.onnx']),
+        }
+        for door, enter in doors.items():
+            with pytest.raises((SettingError, pickle.UnpicklingError, SystemExit)) as refused:
+                enter()
+            said = plain_message(refused.value) or capsys.readouterr().err
+            assert 'could run code' in said and 'hostile.pth' in said, (door, said)
+            assert not (tmp_path / 'sprung').exists(), door
+
+    @pytest.mark.slow
+    def test_the_training_command_refuses_them_in_one_message(self, trap, rendered, tmp_path):
+        import shutil
+
+        from test_commands import GROUND_TRUTH_BOXES, message, mim
+
+        shutil.copy(config_path('mspn_coco'), tmp_path / 'mspn_coco.py')
+        options = [*GROUND_TRUTH_BOXES, f'load_from={trap}']
+        said = message(
+            mim('train', 'mspn_coco.py', cwd=tmp_path, coco_root=rendered, options=options)
+        )
+        assert f'{trap} holds more than tensors' in said and 'could run code' in said
+        assert not (tmp_path / 'sprung').exists()
