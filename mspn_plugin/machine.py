@@ -46,6 +46,7 @@ def describe(device: str = 'cpu') -> Dict[str, Any]:
         version = _version(package)
         if version is not None:
             versions[package] = version
+    versions['torch'] = torch.__version__  # with its build, which the package's version may lack
     if device.startswith('cuda'):
         versions['cuda'] = str(torch.version.cuda)
     return dict(
