@@ -382,7 +382,7 @@ def in_words(report: Report) -> str:
     for listed in report.findings.values():
         for finding in listed:
             counts[finding.severity] += 1
-    lines.append(f'{counts[ERROR]} kinds of errors, {counts[faults.WARNING]} of warnings')
+    lines.append(f'kinds of errors: {counts[ERROR]}, of warnings: {counts[faults.WARNING]}')
     return '\n'.join(lines)
 
 
