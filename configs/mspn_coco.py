@@ -29,7 +29,12 @@ param_scheduler = [
     dict(type='MultiStepLR', begin=0, end=210, milestones=[170, 200], gamma=0.1, by_epoch=True),
 ]
 auto_scale_lr = dict(base_batch_size=256)
-default_hooks = dict(checkpoint=dict(save_best='coco/AP', rule='greater'))
+default_hooks = dict(
+    # A run that was killed goes on from its newest whole checkpoint, as if nothing had been.
+    checkpoint=dict(type='SafeCheckpointHook', save_best='coco/AP', rule='greater'),
+    sample_seed=dict(type='SampleSeedHook'),
+    finite_loss=dict(type='FiniteLossHook'),
+)
 custom_hooks = [
     dict(type='SyncBuffersHook'),
     # Looks at data, model and checkpoint together before the first step.

@@ -16,6 +16,7 @@ show_plainly()
 from .backbone import MSPNBackbone  # noqa: E402
 from .codec import CoarseToFineHeatmap  # noqa: E402
 from .crop import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
+from .finite import FiniteLossHook  # noqa: E402
 from .fused import fuse  # noqa: E402
 from .head import MultiStageHeatmapHead  # noqa: E402
 from .inference import load_estimator  # noqa: E402
@@ -23,10 +24,13 @@ from .loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .megvii import convert_megvii_checkpoint  # noqa: E402
 from .preflight import PreflightHook  # noqa: E402
 from .recipes import config_names, config_path  # noqa: E402
+from .resume import SafeCheckpointHook  # noqa: E402
+from .seeds import SampleSeedHook  # noqa: E402
 from .transforms import KeepVisibility  # noqa: E402
 
 __all__ = [
     'CoarseToFineHeatmap',
+    'FiniteLossHook',
     'JointMSELoss',
     'KeepVisibility',
     'MSPNBackbone',
@@ -35,6 +39,8 @@ __all__ = [
     'MultiStageHeatmapHead',
     'OHKMLoss',
     'PreflightHook',
+    'SafeCheckpointHook',
+    'SampleSeedHook',
     'SettingError',
     'config_names',
     'config_path',

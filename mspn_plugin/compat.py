@@ -9,7 +9,8 @@ import importlib
 import importlib.util
 import pickle
 import sys
-from typing import Any, List, NoReturn
+from functools import partial
+from typing import Any, List, NoReturn, Optional
 
 import torch
 from torch.library import Library
@@ -23,6 +24,8 @@ def apply() -> None:
     import_without_mmcv_ops()
     allow_mmengine_checkpoints()
     draw_joints_with_numpy()
+    train_in_half_precision_on_a_cpu()
+    launch_processes_on_a_cpu()
 
 
 def declare_torchvision_ops() -> None:
@@ -150,3 +153,58 @@ def draw_joints_with_numpy() -> None:
         return draw(self, center, radius, *args, **kwargs)
 
     OpencvBackendVisualizer.draw_circles = draw_circles
+
+
+def train_in_half_precision_on_a_cpu() -> None:
+    """Let ``mim train --amp`` run without an accelerator, and there in float16 as well.
+
+    mmengine 0.10.7's ``AmpOptimWrapper`` asserts that there is an accelerator and takes CUDA's
+    gradient scaler, and its ``autocast`` admits bfloat16 alone on a CPU. PyTorch has both types and
+    a scaler for CPUs. As in PyTorch, bfloat16 is what a CPU takes if ``optim_wrapper.dtype`` names
+    none.
+    """
+    from mmengine.device import get_device
+    from mmengine.optim.optimizer import amp_optimizer_wrapper
+    from mmengine.runner import amp
+
+    if get_device() != 'cpu' or amp.autocast.__module__ == __name__:
+        return
+    autocast_otherwise = amp.autocast
+
+    def autocast(
+        device_type: Optional[str] = None, dtype: Optional[torch.dtype] = None, **kwargs: Any
+    ) -> Any:
+        if device_type in (None, 'cpu') and dtype == torch.float16:
+            return torch.autocast('cpu', dtype, **kwargs)
+        return autocast_otherwise(device_type, dtype, **kwargs)
+
+    amp.autocast = autocast
+    amp_optimizer_wrapper.GradScaler = partial(torch.amp.GradScaler, 'cpu')
+    # Nothing in that module asks this but the assertion.
+    amp_optimizer_wrapper.is_cuda_available = lambda: True
+
+
+def launch_processes_on_a_cpu() -> None:
+    """Let ``mim train --launcher pytorch --gpus N`` run N processes without an accelerator.
+
+    mmengine 0.10.7 calls ``torch.cuda.set_device`` whatever the backend, which a CPU build of torch
+    lacks, and gives ``MMDistributedDataParallel`` the number of a GPU, which torch refuses for a
+    model on the CPU. The processes talk through gloo, the backend that torch has for CPUs.
+    """
+    from mmengine.device import get_device
+    from mmengine.dist import utils
+    from mmengine.model import MMDistributedDataParallel
+
+    if get_device() != 'cpu' or utils._init_dist_pytorch.__module__ == __name__:
+        return
+
+    def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs: Any) -> None:
+        torch.distributed.init_process_group('gloo', **kwargs)
+
+    wrap = MMDistributedDataParallel.__init__
+
+    def wrap_on_the_cpu(self: Any, *args: Any, **kwargs: Any) -> None:
+        wrap(self, *args, **{**kwargs, 'device_ids': None})
+
+    utils._init_dist_pytorch = init_dist_pytorch
+    MMDistributedDataParallel.__init__ = wrap_on_the_cpu

@@ -1,6 +1,7 @@
 """Files that appear whole or not at all."""
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Iterator
@@ -33,6 +34,18 @@ def writing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: Path, suffix: str) -> None:
+    """Delete the files that processes were killed in writing.
+
+    Args:
+        folder (Path): Where to look. No other process may be writing there.
+        suffix (str): The ending of the files.
+    """
+    for path in folder.glob(f'.*{suffix}'):
+        if re.fullmatch(rf'\..+\.\d+{re.escape(suffix)}', path.name):
+            path.unlink()
 
 
 def check_target(path: Path, overwrite: bool) -> None:

@@ -131,3 +131,31 @@ def test_joints_are_drawn_whatever_numpy_is_installed():
         np.array([10.0, 10.0]), radius=np.array([3]), face_colors=(255, 0, 0), alpha=0.5
     )
     assert visualizer.get_image()[10, 10].any()
+
+
+def test_an_accelerator_is_left_alone(monkeypatch):
+    import mmengine.device
+    from mmengine.dist import utils
+    from mmengine.runner import amp
+
+    monkeypatch.setattr(mmengine.device, 'get_device', lambda: 'cuda')
+    monkeypatch.setattr(amp, 'autocast', autocast := lambda: None)
+    monkeypatch.setattr(utils, '_init_dist_pytorch', launch := lambda: None)
+    compat.apply()
+    assert amp.autocast is autocast and utils._init_dist_pytorch is launch
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason='the remedy is for machines without a GPU')
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+def test_half_precision_scales_and_casts_on_a_cpu(dtype):
+    from mmengine.optim import AmpOptimWrapper
+
+    layer = torch.nn.Linear(4, 4)
+    wrapper = AmpOptimWrapper(dtype=dtype, optimizer=torch.optim.SGD(layer.parameters(), lr=0.1))
+    with wrapper.optim_context(layer):
+        output = layer(torch.ones(2, 4))
+    assert output.dtype == getattr(torch, dtype)
+    before = layer.weight.detach().clone()
+    wrapper.update_params(output.float().mean())
+    torch.testing.assert_close(before - layer.weight, torch.full((4, 4), 0.025))
+    assert wrapper.loss_scaler.get_scale() == 2.0**16
