@@ -604,6 +604,13 @@ class TestBadInput:
         [
             (dict(num_stages=0), 'num_stages=0 must be at least 1'),
             (dict(num_units=0), 'num_units=0 must be at least 1'),
+            (dict(out_channels=None), 'out_channels=None must be'),
+            (dict(active_stages='2'), "active_stages='2' must be"),
+            (dict(coarse_to_fine=None), 'coarse_to_fine=None must be'),
+            (dict(unit_loss=0), 'unit_loss=0 must be the dict'),
+            (dict(final_loss=[1, 'a']), r"final_loss=\[1, 'a'\] must be the dict"),
+            (dict(final_loss=dict(type='NoLoss')), "final_loss={'type': 'NoLoss'} makes no loss"),
+            (dict(norm_cfg=dict(type='GN', num_groups=32)), 'norm_cfg=.* for .* channels'),
             (dict(active_stages=3), 'active_stages=3 must be from 1 to num_stages=2'),
             (dict(active_stages=0), 'active_stages=0 must be from 1 to num_stages=2'),
             (dict(frozen_stages=2), 'frozen_stages=2 must leave one of the 2'),
