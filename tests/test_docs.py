@@ -118,14 +118,17 @@ def placeholders(coco):
     }
 
 
+def to_run(page):
+    """The blocks of a page that are run."""
+    return [block for block in blocks(page) if block.language and not why_not_run(page, block)]
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize('page', PAGES)
+@pytest.mark.parametrize('page', [page for page in PAGES if to_run(page)])
 def test_the_blocks_of_a_page_run_as_printed(page, project, coco, monkeypatch):
     monkeypatch.chdir(project)
-    for block in blocks(page):
-        if block.language and not why_not_run(page, block):
-            text = filled(block.text, placeholders(coco))
-            RUN[block.language](text)
+    for block in to_run(page):
+        RUN[block.language](filled(block.text, placeholders(coco)))
 
 
 def run_shell(text):
