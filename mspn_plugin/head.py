@@ -584,7 +584,7 @@ def _losses(
     for one in cfgs:
         try:
             losses.append(MODELS.build(dict(one)))
-        except (KeyError, TypeError) as error:
+        except (KeyError, TypeError, ValueError) as error:
             raise SettingError(
                 f"{setting}={dict(one)} makes no loss ({error}); dict(type='JointMSELoss') fits"
             ) from error

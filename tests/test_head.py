@@ -609,6 +609,7 @@ class TestBadInput:
             (dict(coarse_to_fine=None), 'coarse_to_fine=None must be'),
             (dict(unit_loss=0), 'unit_loss=0 must be the dict'),
             (dict(final_loss=[1, 'a']), r"final_loss=\[1, 'a'\] must be the dict"),
+            (dict(final_loss=dict(type='OHKMLoss', topk=0)), 'final_loss=.* makes no loss .topk=0'),
             (dict(final_loss=dict(type='NoLoss')), "final_loss={'type': 'NoLoss'} makes no loss"),
             (dict(norm_cfg=dict(type='GN', num_groups=32)), 'norm_cfg=.* for .* channels'),
             (dict(active_stages=3), 'active_stages=3 must be from 1 to num_stages=2'),
