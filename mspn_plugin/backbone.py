@@ -540,7 +540,8 @@ class MSPNBackbone(BaseModule):
         if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < smallest:
             raise SettingError(
                 f'the input has shape {tuple(x.shape)}; num_units={self.num_units} units need '
-                f'(batch, 3, height, width) with height and width of at least {smallest}'
+                f'(batch, 3, height, width) with height and width, the input_size, of at least '
+                f'{smallest}'
             )
 
     def train(self, mode: bool = True) -> 'MSPNBackbone':

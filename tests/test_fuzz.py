@@ -302,7 +302,7 @@ def test_overridden_settings_train_and_predict_or_are_named(rendered, given):
     np.random.seed(0)
     try:
         model, losses, (person,) = step_and_predict(rendered, given)
-    except ValueError as error:
+    except (ValueError, AssertionError) as error:  # the latter is TopdownAffine's, of MMPose
         assert len(str(error)) < 3000
         assert any(key.rsplit('.', 1)[1] in str(error) for key in given)
     else:
