@@ -20,6 +20,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
 from .errors import SettingError
+from .settings import check_counts, check_norm, check_switches, is_whole
 from .weights import (
     check_backbone_weights,
     check_origin,
@@ -424,26 +425,34 @@ class MSPNBackbone(BaseModule):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
-        _check_counts(
+        check_counts(
             num_stages=num_stages,
             num_units=num_units,
             unit_channels=unit_channels,
             stem_channels=stem_channels,
         )
-        if len(num_blocks) != num_units or min(num_blocks) < 1:
+        check_switches(
+            double_channels=double_channels,
+            aggregation=aggregation,
+            norm_eval=norm_eval,
+            with_cp=with_cp,
+        )
+        blocks = list(num_blocks) if isinstance(num_blocks, Sequence) else []
+        if len(blocks) != num_units or not all(is_whole(n) and n >= 1 for n in blocks):
             raise SettingError(
-                f'num_blocks={list(num_blocks)} must give a number of at least 1 for each of '
+                f'num_blocks={blocks or num_blocks!r} must give a number of at least 1 for each of '
                 f'num_units={num_units} units'
             )
-        if not -1 <= frozen_stages <= num_stages:
+        if not is_whole(frozen_stages) or not -1 <= frozen_stages <= num_stages:
             raise SettingError(
-                f'frozen_stages={frozen_stages} must be from -1 (nothing) over 0 (the stem) to '
+                f'frozen_stages={frozen_stages!r} must be from -1 (nothing) over 0 (the stem) to '
                 f'num_stages={num_stages}'
             )
         down_channels = [
             EXPANSION * stem_channels * (2**i if double_channels else 1) for i in range(num_units)
         ]
-        _check_layers(norm_cfg, act_cfg, {stem_channels, unit_channels, *down_channels})
+        check_norm(norm_cfg, {stem_channels, unit_channels, *down_channels})
+        _check_activation(act_cfg)
 
         self.unit_channels = unit_channels
         self.num_stages = num_stages
@@ -491,9 +500,9 @@ class MSPNBackbone(BaseModule):
 
     @active_stages.setter
     def active_stages(self, count: int) -> None:
-        if not 1 <= count <= self.num_stages:
+        if not is_whole(count) or not 1 <= count <= self.num_stages:
             raise SettingError(
-                f'active_stages={count} must be from 1 to num_stages={self.num_stages}'
+                f'active_stages={count!r} must be from 1 to num_stages={self.num_stages}'
             )
         self._active_stages = count
         parameters = dict(self.named_parameters())
@@ -541,7 +550,8 @@ class MSPNBackbone(BaseModule):
         if x.dim() != 4 or x.shape[1] != 3 or min(x.shape[2:]) < smallest:
             raise SettingError(
                 f'the input has shape {tuple(x.shape)}; num_units={self.num_units} units need '
-                f'(batch, 3, height, width) with height and width of at least {smallest}'
+                f'(batch, 3, height, width) with height and width, the input_size, of at least '
+                f'{smallest}'
             )
 
     def train(self, mode: bool = True) -> 'MSPNBackbone':
@@ -673,21 +683,7 @@ def _activation(act_cfg: Dict[str, Any]) -> nn.Module:
     return MODELS.build({**defaults, **act_cfg})
 
 
-def _check_counts(**counts: int) -> None:
-    for name, count in counts.items():
-        if count < 1:
-            raise SettingError(f'{name}={count} must be at least 1')
-
-
-def _check_layers(norm_cfg: Dict[str, Any], act_cfg: Dict[str, Any], widths: Set[int]) -> None:
-    for width in sorted(widths):
-        try:
-            build_norm_layer(norm_cfg, width)
-        except (AssertionError, KeyError, TypeError, ValueError) as error:
-            raise SettingError(
-                f'norm_cfg={norm_cfg} gives no norm layer for {width} channels ({error}); '
-                "dict(type='BN'), dict(type='SyncBN') or dict(type='GN', num_groups=32) fit"
-            ) from error
+def _check_activation(act_cfg: Dict[str, Any]) -> None:
     try:
         ConvModule(1, 1, 1, act_cfg=dict(act_cfg))
     except (KeyError, TypeError, ValueError) as error:

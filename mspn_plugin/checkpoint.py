@@ -5,6 +5,7 @@ checkpoints need no conversion.
 """
 
 import argparse
+import zipfile
 from pathlib import Path
 from typing import Any, List, Optional, Union
 
@@ -51,6 +52,12 @@ def _read(path: Path) -> Any:
     if not path.is_file():
         raise SettingError('there is no such file')
     with reading('it'):
+        if zipfile.is_zipfile(path):
+            # torch looks at no checksum, and would take any number that a broken disk has left.
+            with zipfile.ZipFile(path) as archive:
+                damaged = archive.testzip()
+            if damaged:
+                raise SettingError(f'it is damaged: the checksum of {damaged} in it does not fit')
         return torch.load(path, map_location='cpu', weights_only=True)
 
 

@@ -18,6 +18,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from .errors import SettingError
+from .settings import check_counts, check_norm, is_whole
 
 Config = Mapping[str, Any]
 StageFeatures = Sequence[Sequence[Tensor]]
@@ -133,20 +134,21 @@ class MultiStageHeatmapHead(BaseHead):
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
-        for name, count in [
-            ('num_stages', num_stages),
-            ('num_units', num_units),
-            ('unit_channels', unit_channels),
-            ('out_channels', out_channels),
-        ]:
-            if count < 1:
-                raise SettingError(f'{name}={count} must be at least 1')
+        check_counts(
+            num_stages=num_stages,
+            num_units=num_units,
+            unit_channels=unit_channels,
+            out_channels=out_channels,
+        )
+        check_norm(norm_cfg, {unit_channels, out_channels})
         active = num_stages if active_stages is None else active_stages
-        if not 1 <= active <= num_stages:
-            raise SettingError(f'active_stages={active} must be from 1 to num_stages={num_stages}')
-        if not -1 <= frozen_stages < active:
+        if not is_whole(active) or not 1 <= active <= num_stages:
             raise SettingError(
-                f'frozen_stages={frozen_stages} must leave one of the {active} active stages to '
+                f'active_stages={active!r} must be from 1 to num_stages={num_stages}'
+            )
+        if not is_whole(frozen_stages) or not -1 <= frozen_stages < active:
+            raise SettingError(
+                f'frozen_stages={frozen_stages!r} must leave one of the {active} active stages to '
                 'train'
             )
         if empty_occluded not in (False, True, 'all'):
@@ -191,11 +193,15 @@ class MultiStageHeatmapHead(BaseHead):
                     'or set coarse_to_fine to False or to a list of levels'
                 )
             return schedule
-        schedule = [list(row) for row in coarse_to_fine]
+        try:
+            schedule = [list(row) for row in coarse_to_fine]
+        except TypeError:
+            schedule = []
         if len(schedule) != stages or any(len(row) != units for row in schedule):
             raise SettingError(
-                f'coarse_to_fine={schedule} must hold for each of num_stages={stages} stages a '
-                f'list with the level of each of num_units={units} units'
+                f'coarse_to_fine={coarse_to_fine!r} must be True, False, or hold for each of '
+                f'num_stages={stages} stages a list with the level of each of num_units={units} '
+                'units'
             )
         asked = {level for row in schedule for level in row}
         if not asked <= set(range(levels)):
@@ -566,10 +572,20 @@ def _peaks(heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
 def _losses(
     setting: str, cfg: Union[Config, Sequence[Config]], count: int, what: str
 ) -> nn.ModuleList:
-    cfgs = [cfg] * count if isinstance(cfg, Mapping) else list(cfg)
+    cfgs = [cfg] * count if isinstance(cfg, Mapping) else cfg
+    if not isinstance(cfgs, Sequence) or not all(isinstance(c, Mapping) for c in cfgs):
+        raise SettingError(f'{setting}={cfg!r} must be the dict of a loss, or a list of such dicts')
     if len(cfgs) != count:
         raise SettingError(
             f'{setting} is a list of {len(cfgs)} losses, and needs {count}: one for each of the '
             f'{what}'
         )
-    return nn.ModuleList(MODELS.build(dict(c)) for c in cfgs)
+    losses = nn.ModuleList()
+    for one in cfgs:
+        try:
+            losses.append(MODELS.build(dict(one)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingError(
+                f"{setting}={dict(one)} makes no loss ({error}); dict(type='JointMSELoss') fits"
+            ) from error
+    return losses

@@ -8,15 +8,19 @@ import re
 from collections import OrderedDict
 from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
 
+import torch
 from torch import Tensor
 
 from .errors import SettingError
-from .weights import shape_of, some
+from .weights import some
 
 NUM_BLOCKS = (3, 4, 6, 3)
 """Bottlenecks of each down unit: the release's network has ResNet-50's, and no other."""
 
 STEM_CHANNELS = 64
+
+_KINDS = ('float16', 'bfloat16', 'float32', 'float64', 'int64')
+"""What weights are kept in; a norm counts its batches in int64."""
 
 
 class _Layer(NamedTuple):
@@ -74,7 +78,9 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> Dict[str, Any]:
         )
     if isinstance(state_dict.get('model'), Mapping):
         state_dict = state_dict['model']
-    source = {re.sub(r'^module\.', '', str(key)): value for key, value in state_dict.items()}
+    source = {str(key): value for key, value in state_dict.items()}
+    if all(key.startswith('module.') for key in source):
+        source = {key.removeprefix('module.'): value for key, value in source.items()}
     if not any(re.match(r'stage\d+\.', key) for key in source):
         hint = (
             '. These are the names of MMPose: such a file loads as it is, without conversion'
@@ -90,9 +96,14 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _layers(source: Mapping[str, Any]) -> Iterator[_Layer]:
     """Yield every layer that the release's network has, for the sizes that ``source`` shows."""
-    num_stages = 1 + max(
-        int(match[1]) for match in (re.match(r'stage(\d+)\.', key) for key in source) if match
-    )
+    matches = (re.match(r'stage(\d+)\.', key) for key in source)
+    stages = {int(match[1]) for match in matches if match}
+    num_stages = len(stages)
+    if max(stages) >= num_stages:
+        raise SettingError(
+            f'the stages of this checkpoint do not go from stage0 to stage{num_stages - 1}: it has '
+            + some([f'stage{stage}' for stage in sorted(stages)])
+        )
     unit_channels = _outputs(source, 'stage0.upsample.up1.res_conv1.conv.weight', 256)
     joints = _outputs(source, 'stage0.upsample.up1.res_conv2.conv.weight', 17)
 
@@ -171,9 +182,9 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
     missing = [key for key in expected if key not in source]
     extra = [key for key in source if key not in expected]
     misshapen = [
-        f'{key}: {shape_of(source[key])} instead of {list(shape)}'
+        f'{key}: {_form(source[key])} instead of {list(shape)}'
         for key, shape in expected.items()
-        if key in source and shape_of(source[key]) != list(shape)
+        if key in source and _form(source[key]) != str(list(shape))
     ]
     wrong = [
         f'{len(keys)} {what}: {some(keys, 8)}'
@@ -188,3 +199,14 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
         raise SettingError(
             "this checkpoint does not fit the authors' network, keys are\n  " + '\n  '.join(wrong)
         )
+
+
+def _form(value: Any) -> str:
+    """A value's shape, or where it is no tensor of plain numbers what it is instead."""
+    if not isinstance(value, Tensor):
+        return type(value).__name__
+    kind = str(value.dtype).removeprefix('torch.')
+    if value.layout != torch.strided or value.is_meta or kind not in _KINDS:
+        layout = 'meta' if value.is_meta else str(value.layout).removeprefix('torch.')
+        return f'{kind} {layout} {list(value.shape)}'
+    return str(list(value.shape))

@@ -441,6 +441,16 @@ class TestBadInput:
             ({'norm_cfg': None}, 'norm_cfg=None'),
             ({'act_cfg': {'type': 'NoAct'}}, "act_cfg={'type': 'NoAct'}"),
             ({'act_cfg': None}, 'act_cfg=None'),
+            ({'norm_cfg': {'type': 'GN', 'num_groups': 0}}, 'norm_cfg=.*modulo by zero'),
+            ({'num_stages': None}, 'num_stages=None'),
+            ({'num_stages': True}, 'num_stages=True'),
+            ({'unit_channels': 2.5}, r'unit_channels=2\.5'),
+            ({'num_blocks': None}, 'num_blocks=None'),
+            ({'num_blocks': [1, 'a']}, r"num_blocks=\[1, 'a'\]"),
+            ({'frozen_stages': '2'}, "frozen_stages='2'"),
+            ({'active_stages': []}, r'active_stages=\[\]'),
+            ({'aggregation': 'no'}, "aggregation='no' must be True or False"),
+            ({'with_cp': 2.5}, r'with_cp=2\.5'),
         ],
     )
     def test_settings_that_do_not_fit_are_named(self, settings, message):
@@ -450,7 +460,9 @@ class TestBadInput:
     @pytest.mark.parametrize('shape', [(2, 3, 32, 31), (2, 3, 16, 64), (2, 1, 64, 64), (3, 64, 64)])
     def test_images_that_do_not_fit_are_described(self, shape):
         network = tiny(1, num_units=4, num_blocks=(1, 1, 1, 1))
-        with pytest.raises(SettingError, match=rf'shape \({", ".join(map(str, shape))}\).*32'):
+        with pytest.raises(
+            SettingError, match=rf'shape \({", ".join(map(str, shape))}\).*input_size.*32'
+        ):
             network(torch.zeros(shape))
 
     def test_the_smallest_and_odd_sizes_work(self):

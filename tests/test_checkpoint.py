@@ -135,6 +135,29 @@ class TestWhatIsWrong:
         with pytest.raises(SettingError, match=r'top\.conv\.bn\.bias: NoneType instead of \[64\]'):
             convert_megvii_checkpoint({**one_stage, 'top.conv.bn.bias': None})
 
+    def test_a_stage_that_is_far_off_is_refused_at_once(self, one_stage):
+        with pytest.raises(SettingError, match='to stage1: it has stage0, stage999999999999'):
+            convert_megvii_checkpoint({**one_stage, 'stage999999999999.x': torch.zeros(1)})
+
+    def test_a_prefix_of_some_keys_only_is_refused(self, one_stage):
+        other = {'module.top.conv.bn.bias': torch.zeros(64)}
+        with pytest.raises(SettingError, match=r'1 unknown: module\.top\.conv\.bn\.bias'):
+            convert_megvii_checkpoint({**one_stage, **other})
+
+    @pytest.mark.parametrize(
+        'change, form',
+        [
+            (lambda bias: bias.to(torch.uint8), 'uint8 strided'),
+            (lambda bias: bias.to(torch.complex64), 'complex64 strided'),
+            (lambda bias: bias.to_sparse(), 'float32 sparse_coo'),
+            (lambda bias: bias.to('meta'), 'float32 meta'),
+        ],
+    )
+    def test_numbers_that_no_network_has_are_refused(self, one_stage, change, form):
+        key = 'top.conv.bn.bias'
+        with pytest.raises(SettingError, match=rf'{key}: {form} \[64\] instead of \[64\]'):
+            convert_megvii_checkpoint({**one_stage, key: change(one_stage[key])})
+
     @pytest.mark.parametrize(
         'given, message',
         [
@@ -208,6 +231,13 @@ class TestCommand:
             with pytest.raises(SettingError, match=r'release\.pth: '):
                 main(['megvii', str(source), str(target)])
         assert not target.exists()
+
+    def test_another_number_in_a_file_is_noticed_by_its_checksum(self, release_file, tmp_path):
+        content = bytearray(release_file.read_bytes())
+        content[len(content) // 2] ^= 1
+        release_file.write_bytes(content)
+        with pytest.raises(SettingError, match=r'release\.pth: it is damaged: .*checksum'):
+            main(['megvii', str(release_file), str(tmp_path / 'mspn.pth')])
 
     def test_a_folder_that_does_not_exist_is_named(self, release_file, tmp_path):
         with pytest.raises(SettingError, match=r'folder .*nowhere does not exist'):

@@ -1,9 +1,12 @@
 """Every config of the folder: it builds, draws its targets, takes one step and predicts."""
 
+import ast
 import json
+import re
 from pathlib import Path
 
 import cv2
+import mmpose
 import numpy as np
 import pytest
 import torch
@@ -190,6 +193,41 @@ def test_the_index_lists_configs_with_published_figures_and_their_source():
         assert model.results[0].metrics['AP'] > 0.7
 
 
-def test_the_documentation_lists_every_config():
-    table = (REPO / 'docs' / 'configs.md').read_text()
-    assert all(f'`{name}`' in table for name in config_names())
+def test_figures_of_mmposes_recipe_are_those_of_its_metafile():
+    file = Path(mmpose.__file__).parent / '.mim/configs/body_2d_keypoint/topdown_heatmap/coco'
+    theirs, ours = (
+        {model.name: model for model in load(str(metafile)).models}
+        for metafile in (file / 'mspn_coco.yml', REPO / 'configs' / 'mspn_coco.yml')
+    )
+    assert len(theirs) == 4
+    for name, model in theirs.items():
+        assert ours[name].results[0].metrics == model.results[0].metrics
+        assert ours[name].weights == model.weights
+
+
+def test_the_documentations_table_is_the_folder():
+    rows = re.findall(
+        r'^\| `(\w.*?)` \|(.*)\|$', (REPO / 'docs/configs.md').read_text(), re.MULTILINE
+    )
+    index = {model.name: model for model in load(str(REPO / 'configs' / 'mspn_coco.yml')).models}
+    assert sorted(name for name, _ in rows) == config_names()
+    for name, row in rows:
+        _, stages, size, _, published = (cell.strip() for cell in row.split('|'))
+        cfg = Config.fromfile(config_path(name))
+        assert cfg.model.backbone.num_stages == int(stages), name
+        assert 'x'.join(map(str, cfg.model.head.decoder.input_size[::-1])) == size, name
+        if name in index:
+            assert index[name].results[0].metrics['AP'] == float(published), name
+
+
+def test_the_options_for_a_converted_checkpoint_turn_the_authors_recipe_to_rgb():
+    page = (REPO / 'docs' / 'train-on-coco.md').read_text()
+    options = re.findall(r"(model\.data_preprocessor\.\w+)='?([^'\s]*)", page)
+    cfg = Config.fromfile(config_path('td-hm_4xmspn50_megvii-8xb32-96k_coco-256x192'))
+    init_default_scope(cfg.default_scope)
+    picture = torch.randint(256, (3, 8, 8), dtype=torch.uint8)
+    bgr = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[picture], data_samples=[]))
+    cfg.merge_from_dict({name: ast.literal_eval(value) for name, value in options})
+    rgb = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[picture], data_samples=[]))
+    assert len(options) == 3
+    assert torch.equal(rgb['inputs'], bgr['inputs'].flip(1))

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from pages import REPO, blocks, filled
 
-REPO = Path(__file__).resolve().parent.parent
 NAME = 'td-hm_4xmspn50_8xb32-210e_coco-256x192'
 CONFIG = f"""
 _base_ = [__import__('mspn_plugin').config_path('{NAME}')]
@@ -67,7 +67,7 @@ work_dir = 'runs/faces'
 def project_in(folder, rendered):
     """A user's project with five joints of rendered people, and no copy of any of our files."""
     (folder / 'mine').mkdir(parents=True)
-    (folder / 'faces.py').write_text(CONFIG)
+    (folder / 'my.py').write_text(CONFIG)
     for split in ('train', 'val'):
         file = rendered / 'annotations' / f'person_keypoints_{split}2017.json'
         content = json.loads(file.read_text())
@@ -96,15 +96,18 @@ def second_environment(folder):
     return python
 
 
-def run(*command, cwd, succeeds=True):
+def run(*command, cwd, first_on_path=Path(sys.executable).parent):
+    """Run a command that must succeed, without the modules that PYTHONPATH would bring along."""
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    path = f'{first_on_path}:{os.environ["PATH"]}'
     done = subprocess.run(
         [str(part) for part in command],
         cwd=cwd,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+        env={**environment, 'OMP_NUM_THREADS': '1', 'PATH': path},
         capture_output=True,
         text=True,
     )
-    assert (done.returncode == 0) == succeeds, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
+    assert done.returncode == 0, f'{command}\n{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
     return done
 
 
@@ -128,7 +131,7 @@ def source(tmp_path_factory):
 
 READ = """
 from mmengine.config import Config
-cfg = Config.fromfile('faces.py')
+cfg = Config.fromfile('my.py')
 import mspn_plugin
 assert cfg.model.backbone.num_stages == cfg.model.head.num_stages == 2
 assert cfg.optim_wrapper.optimizer.lr == 5e-3
@@ -162,35 +165,36 @@ def test_a_project_on_the_wheel_trains_resumes_tests_and_uses_the_tools(tmp_path
     assert Path(config).is_relative_to(tmp_path / 'environment')
 
     mim = (python, '-c', 'from mim.cli import cli; cli()')
-    run(*mim, 'train', 'mmpose', 'faces.py', cwd=project)
+    run(*mim, 'train', 'mmpose', 'my.py', cwd=project)
     first = project / 'runs' / 'faces' / 'epoch_1.pth'
     weights = torch.load(first, weights_only=True)['state_dict']
     assert weights['head.predict_layers.7.conv_layers.1.conv.weight'].shape[0] == 5
     assert 'head.predict_layers.8.conv_layers.1.conv.weight' not in weights
 
     two = ('--resume', '--cfg-options', 'train_cfg.max_epochs=2')
-    run(*mim, 'train', 'mmpose', 'faces.py', *two, cwd=project)
+    run(*mim, 'train', 'mmpose', 'my.py', *two, cwd=project)
     second = torch.load(project / 'runs' / 'faces' / 'epoch_2.pth', weights_only=True)
     assert second['meta']['epoch'] == 2
 
     pictures = ('--show-dir', 'pictures', '--interval', '1', '--dump', 'predictions.pkl')
-    run(*mim, 'test', 'mmpose', 'faces.py', '--checkpoint', first, *pictures, cwd=project)
+    run(*mim, 'test', 'mmpose', 'my.py', '--checkpoint', first, *pictures, cwd=project)
     assert (project / 'predictions.pkl').stat().st_size > 0
     assert list(project.glob('runs/faces/*/pictures/*'))
 
-    def tool(name, *arguments):
-        return run(python, '-m', 'mspn_plugin.tools', name, *arguments, cwd=project).stdout
-
-    picture = sorted((rendered / 'val2017').iterdir())[0]
-    assert 'Flops' in tool('get_flops', 'faces.py', '--input-shape', 256, 192)
-    browse = ('--output-dir', 'browse', '--not-show', '--max-item-per-dataset', 1)
-    tool('browse_dataset', 'faces.py', *browse, '--mode', 'original')
-    assert any(file.is_file() for file in (project / 'browse').rglob('*'))
-    tool('publish_model', first, 'published')
-    assert list(project.glob('published-*_*.pth'))
-    tool('image_demo', picture, 'faces.py', first, '--out-file', 'poses.jpg', '--device', 'cpu')
-    assert (project / 'poses.jpg').stat().st_size > 0
-    whole = ('--det-model', 'whole_image', '--pred-out-dir', 'poses', '--device', 'cpu')
-    tool('inferencer_demo', picture, '--pose2d', 'faces.py', '--pose2d-weights', first, *whole)
-    (predicted,) = (project / 'poses').glob('*.json')
-    assert len(json.loads(predicted.read_text())[0]['keypoints']) == 5
+    shutil.copy(sorted((rendered / 'val2017').iterdir())[0], project / 'person.jpg')
+    words = {
+        'CHECKPOINT': str(first),
+        'work_dirs/my/epoch_210.pth': str(first),
+        'work_dirs/my': 'runs/faces',
+    }
+    for block in blocks('docs/tools.md'):
+        run('bash', '-e', '-c', filled(block.text, words), cwd=project, first_on_path=python.parent)
+    for made in (
+        'browse/*.jpg',
+        'crops/*.jpg',
+        'loss.png',
+        'mspn-*.pth',
+        'poses.jpg',
+        'poses/*.jpg',
+    ):
+        assert [file for file in project.glob(made) if file.stat().st_size], made
