@@ -17,6 +17,7 @@ from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from .errors import SettingError
+from .settings import check_switches
 
 PEAK = 255.0
 """The highest value of a target."""
@@ -70,6 +71,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         draw_on_device: bool = False,
     ) -> None:
         super().__init__()
+        check_switches(unbiased=unbiased, draw_on_device=draw_on_device)
         self.input_size = _size('input_size', input_size)
         self.heatmap_size = _size('heatmap_size', heatmap_size)
         if any(pixels % cells for pixels, cells in zip(self.input_size, self.heatmap_size)):

@@ -217,6 +217,7 @@ class TestCommand:
             main(['megvii', str(release_file), str(tmp_path / 'mspn.pth')])
         assert sorted(tmp_path.iterdir()) == before
 
+    @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
     @pytest.mark.parametrize('as_zip', [True, False], ids=['zip', 'legacy'])
     def test_damage_anywhere_in_a_file_gives_one_message(self, as_zip, tmp_path):
         source, target = tmp_path / 'release.pth', tmp_path / 'mspn.pth'

@@ -468,6 +468,8 @@ def test_a_used_codec_goes_to_worker_processes():
         (dict(input_size=192), r'input_size=192 is not \(width, height\)'),
         (dict(heatmap_size=(48, 0)), r'heatmap_size=\(48, 0\) is not \(width, height\)'),
         (dict(heatmap_size=(48.0, 64.0)), 'heatmap_size=.* is not'),
+        (dict(unbiased='no'), "unbiased='no' must be True or False"),
+        (dict(draw_on_device='no'), "draw_on_device='no' must be True or False"),
         (dict(decoding='dark'), "decoding='dark' does not fit .* 'megvii' or 'mmpose'"),
         (dict(decoding='megvii', unbiased=True), "unbiased=True, which takes 'unbiased'"),
         (dict(unbiased=True, input_size=(2, 64), heatmap_size=(2, 64)), 'at least 3 pixels'),

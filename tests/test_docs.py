@@ -35,6 +35,8 @@ NOT_RUN = [
     ),
     ('docs/install.md', 'pip install torch', 'installs from the network'),
     ('docs/install.md', 'pip uninstall', 'compiles for twelve minutes'),
+    ('docs/reliability.md', '# one machine', 'needs GPUs; test_distributed.py runs two processes'),
+    ('docs/reliability.md', 'python -m mspn_plugin.synthetic', 'test_numbers.py trains in half'),
     ('docs/results.md', 'make demo', 'trains for minutes'),
     ('docs/results.md', 'python -m mspn_plugin.synthetic', 'tests what make demo has trained'),
     ('docs/results.md', '# COCO_ROOT holds', 'trains for hours'),
