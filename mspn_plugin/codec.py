@@ -249,23 +249,24 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 f'level={level} does not exist: kernel_sizes={self.kernel_sizes} make the levels '
                 f'0 to {self.num_levels - 1}'
             )
-        joints = keypoints.float()
-        inside = joints > -1 if self.unbiased else joints >= 0
-        for axis, pixels in enumerate(self.input_size):
-            inside[..., axis] &= joints[..., axis] < pixels
-        drawn = inside.all(dim=-1) & (weights > 0)
-        joints = torch.where(drawn[..., None], joints, 0)
+        places: Sequence[Tensor] = keypoints.float().unbind(dim=-1)
+        if self.unbiased:
+            inside = [(p > -1) & (p < size) for p, size in zip(places, self.input_size)]
+        else:
+            # Whole heatmap pixels, as the loader rounds.
+            places = [torch.floor(p / stride) for p, stride in zip(places, self._stride)]
+            inside = [(p >= 0) & (p < size) for p, size in zip(places, self.heatmap_size)]
+        drawn = inside[0] & inside[1] & (weights > 0)
+        places = [torch.where(drawn, p, 0) for p in places]
         if self.unbiased:
             x, y = (
-                self._gaussian(joints[..., axis], axis, level).clamp(min=_LOWEST_EXPONENT).exp()
-                for axis in (0, 1)
+                self._gaussian(p, axis, level).clamp(min=_LOWEST_EXPONENT).exp()
+                for axis, p in enumerate(places)
             )
             y = y * PEAK
         else:
-            x, y = (
-                table[level][torch.floor(joints[..., axis] / self._stride[axis]).long()]
-                for axis, table in enumerate(self._profiles_on(joints.device))
-            )
+            tables = self._profiles_on(keypoints.device)
+            x, y = (table[level][p.long()] for table, p in zip(tables, places))
         return (y * drawn[..., None])[..., :, None] * x[..., None, :]
 
     def _gaussian(self, joints: Tensor, axis: int, level: int) -> Tensor:

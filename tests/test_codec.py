@@ -131,6 +131,16 @@ def test_targets_equal_opencv(drawing):
             np.testing.assert_allclose(heatmaps[k], expected + 0 * heatmaps[k], rtol=0, atol=1e-3)
 
 
+def test_a_joint_a_hair_outside_is_rounded_alike_on_the_device():
+    joints = np.full((1, 1, 2), -1e-45, np.float32)
+    for sizes in (dict(input_size=(4, 4), heatmap_size=(1, 1)), dict(heatmap_size=(192, 256))):
+        codec = CoarseToFineHeatmap(**sizes)
+        labels = codec.encode(joints)
+        weights = torch.from_numpy(labels['keypoint_weights'][0])
+        drawn = codec.draw(torch.from_numpy(joints), torch.ones_like(weights), 0)
+        assert (drawn.amax() > 0) == (labels['heatmaps'][0].max() > 0) == (weights > 0)
+
+
 @quick
 @given(drawings(), st.booleans())
 def test_the_device_draws_what_the_loader_draws(drawing, unbiased):
