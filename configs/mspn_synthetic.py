@@ -17,6 +17,8 @@ codec = dict(
     kernel_sizes=(13, 11, 9, 7, 5),
     # At a stride of 4 in so small a crop, whole heatmap pixels would cost most of the AP.
     unbiased=True,
+    # The loader then hands over joints instead of heatmaps.
+    draw_on_device=True,
 )
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=6)
@@ -66,6 +68,12 @@ val_pipeline = [
     dict(type='TopdownAffine', input_size=input_size),
     dict(type='PackPoseInputs'),
 ]
-train_dataloader = dict(batch_size=16, num_workers=2, dataset=dict(pipeline=train_pipeline))
+# Workers would take turns with the training on two cores.
+train_dataloader = dict(
+    batch_size=16,
+    num_workers=0,
+    persistent_workers=False,
+    dataset=dict(pipeline=train_pipeline),
+)
 val_dataloader = dict(num_workers=1, dataset=dict(bbox_file=None, pipeline=val_pipeline))
 test_dataloader = val_dataloader
