@@ -270,7 +270,7 @@ def test_any_number_of_joints_and_persons_reaches_the_pipeline():
 def test_make_bench_measures_and_writes_the_page(tmp_path):
     docs = tmp_path / 'docs'
     status = run_all.main(
-        ['--size', 'tiny', '--only', 'models', 'scaling', '--device', 'cpu']
+        ['--size', 'tiny', '--only', 'codec', 'models', 'scaling', '--device', 'cpu']
         + ['--results', str(docs / 'benchmarks'), '--docs', str(docs / 'benchmarks.md')]
     )
     assert status == 0
@@ -280,6 +280,7 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
     assert result['complete'] and result['machine']['versions']['mmpose']
     parts = result['parts']
+    assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in parts['codec']['rows'])
     assert [row['name'] for row in parts['models']['models']['rows']] == ['MSPN, tiny', 'absent']
     variables = {table['variable']: table['rows'] for table in parts['scaling']['tables']}
     assert set(variables) == {'stages', 'input size', 'batch', 'persons in a picture'}
