@@ -2,7 +2,8 @@
 
     python benchmarks/bench_inference.py [--quick]
 
-Every network has the weights of one random initialisation, whose names are the same in both.
+Every network has the weights of one random initialisation, whose names are the same in both. They
+take turns; the first call of each turn is thrown away.
 """
 
 import tempfile
@@ -152,7 +153,8 @@ def run(quick: bool) -> List[Dict[str, Any]]:
                 'fused in ort': onnx_call(fused, x, Path(folder, 'ours.onnx')),
             },
             repeats,
-            1,
+            warmup=1,
+            settle=1,
         )
     note = f'2 stages, batch {BATCH}, {torch.get_num_threads()} threads'
     row('network, fp32', times['fused'], times['mmpose'], note)
@@ -168,7 +170,10 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     with torch.inference_mode():
         early = fuse(ours(4), stages=2)
         times = interleaved(
-            {'early': lambda: early(x, None), 'two': lambda: fused(x, None)}, repeats, 1
+            {'early': lambda: early(x, None), 'two': lambda: fused(x, None)},
+            repeats,
+            warmup=1,
+            settle=1,
         )
     row('4 stages, --stages 2', times['early'], times['two'], 'beside a fused 2-stage model')
 

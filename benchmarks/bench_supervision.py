@@ -2,7 +2,7 @@
 
 Run ``python benchmarks/bench_supervision.py [--quick]``. Both sides get the same heatmaps, targets
 and weights, and their losses are compared before they are timed. Times are medians of interleaved
-runs, on the CPU and on a GPU where there is one.
+runs, the first call of each turn thrown away, on the CPU and on a GPU where there is one.
 """
 
 from typing import Any, Callable, Dict, List, Mapping, Sequence
@@ -128,7 +128,7 @@ def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> Dict
     torch.testing.assert_close(
         contenders['ours'](), contenders['mmpose'](), rtol=1e-5, atol=1e-5, check_stride=False
     )
-    times = interleaved(contenders, repeats=repeats)
+    times = interleaved(contenders, repeats=repeats, settle=1)
     return make_row('supervision', what, times['ours'].median, times['mmpose'].median, note)
 
 

@@ -26,7 +26,10 @@ class Timing:
 
 
 def interleaved(
-    contenders: Mapping[str, Callable[[], object]], repeats: int = 15, warmup: int = 2
+    contenders: Mapping[str, Callable[[], object]],
+    repeats: int = 15,
+    warmup: int = 2,
+    settle: int = 0,
 ) -> Dict[str, Timing]:
     """Time callables in turn, A B C A B C, so that a noisy machine disturbs all of them alike.
 
@@ -35,6 +38,8 @@ def interleaved(
             queued on a GPU is waited for before the clock is read.
         repeats (int): How often each contender is measured.
         warmup (int): Rounds that are run and thrown away first.
+        settle (int): Calls that are thrown away in every turn before the one that counts. Without,
+            each contender finds caches and free memory as the one before has left them.
 
     Returns:
         dict[str, Timing]: Name to its timing in seconds, in the order given.
@@ -42,6 +47,8 @@ def interleaved(
     samples: Dict[str, List[float]] = {name: [] for name in contenders}
     for round_index in range(warmup + repeats):
         for name, call in contenders.items():
+            for _ in range(settle):
+                call()
             seconds = clock(call)
             if round_index >= warmup:
                 samples[name].append(seconds)

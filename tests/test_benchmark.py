@@ -103,6 +103,10 @@ def test_contenders_take_turns_and_warm_up_is_thrown_away():
     timings = timing.interleaved(contenders, repeats=3, warmup=1)
     assert calls == list('ABABABAB')
     assert [len(timings[name].samples) for name in 'AB'] == [3, 3]
+    calls.clear()
+    timings = timing.interleaved(contenders, repeats=2, warmup=0, settle=1)
+    assert calls == list('AABBAABB')
+    assert [len(timings[name].samples) for name in 'AB'] == [2, 2]
 
 
 def test_middle_half_encloses_the_median():
