@@ -94,8 +94,14 @@ def test_a_config_takes_a_step_and_predicts(name, shared_data, tmp_path):
     assert len(train) > 0
     check_fit(train, model, 'train_dataloader.dataset')
     sample = train[0]
-    levels = sample['data_samples'].gt_fields.heatmaps
     codec = cfg.model.head.decoder
+    if codec.get('draw_on_device'):
+        labels = sample['data_samples'].gt_instance_labels
+        coder = model.head.decoder
+        joints, weights = labels.keypoint_labels, labels.keypoint_weights
+        levels = [coder.draw(joints, weights, level)[0] for level in range(coder.num_levels)]
+    else:
+        levels = sample['data_samples'].gt_fields.heatmaps
     assert sample['inputs'].shape == (3, *codec.input_size[::-1])
     assert len(levels) == len(codec.kernel_sizes)
     assert levels[0].shape == (cfg.model.head.out_channels, *codec.heatmap_size[::-1])
