@@ -45,3 +45,16 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp('rendered') / 'coco'
     main(['--out', str(folder), '--train', '8', '--val', '4', '--seed', '1'])
     return folder
+
+
+@pytest.fixture(autouse=True)
+def no_visualizer_of_another_test() -> None:
+    """Forget visualizers: MMEngine keeps one of each name in a process, with its folder.
+
+    A runner in a later test would write to the folder of an earlier one, which may be gone.
+    """
+    from mmengine.visualization import Visualizer
+    from mmpose.visualization import PoseLocalVisualizer
+
+    for kind in (Visualizer, PoseLocalVisualizer):
+        kind._instance_dict.clear()
