@@ -47,7 +47,7 @@ import cv2
 import numpy as np
 import torch
 import yaml
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
@@ -62,6 +62,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from torch import nn
 
 from . import cost
+from .arguments import add_cfg_options, positive
 from .benchmark_report import draw, machine_line, markdown, print_tables, write
 from .errors import SettingError
 from .machine import describe, matrix_rate, short_name
@@ -754,9 +755,9 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--data', metavar='DIR', help='data for AP; without it the data_root of each config'
     )
-    parser.add_argument('--batch-size', type=_positive, default=8, metavar='N')
+    parser.add_argument('--batch-size', type=positive, default=8, metavar='N')
     parser.add_argument(
-        '--repeats', type=_positive, default=5, metavar='N', help='rounds over all configs'
+        '--repeats', type=positive, default=5, metavar='N', help='rounds over all configs'
     )
     parser.add_argument(
         '--seconds',
@@ -778,13 +779,7 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     parser.add_argument(
         '--out', default='work_dirs/benchmark', metavar='DIR', help='default: %(default)s'
     )
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help='replace values of every config',
-    )
+    add_cfg_options(parser, 'replace values of every config')
     args = parser.parse_args(arguments)
     if args.checkpoint and len(args.checkpoint) != len(args.configs):
         parser.error(
@@ -794,13 +789,6 @@ def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
     if args.device.startswith('cuda') and not torch.cuda.is_available():
         parser.error(f'--device {args.device}: torch finds no GPU here')
     return args
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} is not a whole number from 1 up')
-    return number
 
 
 if __name__ == '__main__':

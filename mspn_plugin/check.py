@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Dict, Iterator, List, Optional, Tuple
 
 import torch
-from mmengine.config import Config, DictAction
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
@@ -28,6 +28,7 @@ from tqdm import tqdm
 
 from . import faults, preflight, run_cost
 from .annotations import Examined, examine_files
+from .arguments import add_cfg_options, positive
 from .errors import SettingError, plain_message
 from .faults import ERROR, Finding, Found, errors, findings
 from .picture_faults import Loader, Picture, examine_pictures
@@ -442,7 +443,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         '--workers',
-        type=_positive,
+        type=positive,
         default=os.cpu_count() or 1,
         metavar='N',
         help='processes that read pictures (default: %(default)s)',
@@ -455,21 +456,8 @@ def _parser() -> argparse.ArgumentParser:
         help='how long to measure the network, and again the loading (default: %(default)s)',
     )
     parser.add_argument('--device', metavar='D', help='cpu, cuda, ... (default: a GPU if any)')
-    parser.add_argument(
-        '--cfg-options',
-        nargs='+',
-        action=DictAction,
-        metavar='KEY=VALUE',
-        help="replace values of the config, as MMPose's tools do",
-    )
+    add_cfg_options(parser, "replace values of the config, as MMPose's tools do")
     return parser
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} is not a whole number from 1 up')
-    return number
 
 
 if __name__ == '__main__':
