@@ -399,15 +399,9 @@ class Contender:
                 self._sample('training', lambda: model.train_step(batch, wrapper))
             if 'memory' not in self.skip and 'training_bytes' not in self.figures:
                 model.zero_grad(set_to_none=True)
-                state = [
-                    value
-                    for values in wrapper.optimizer.state.values()
-                    for value in values.values()
-                    if torch.is_tensor(value)
-                ]
                 self.figures['training_bytes'] = cost.peak_memory(
                     lambda: model.train_step(batch, wrapper),
-                    [*model.parameters(), *model.buffers(), *state],
+                    cost.kept_by_training(model, wrapper.optimizer),
                     self.settings.device,
                 )
         finally:

@@ -1,11 +1,12 @@
 """What a network costs, counted rather than timed: parameters, multiply-adds and memory."""
 
 import math
-from typing import Any, Callable, Dict, Iterable
+from typing import Any, Callable, Dict, Iterable, List
 
 import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.optim import Optimizer
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -34,6 +35,25 @@ def multiply_adds(call: Callable[[], object]) -> int:
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
         call()
     return counter.get_total_flops() // 2
+
+
+def kept_by_training(model: nn.Module, optimizer: Optimizer) -> List[Tensor]:
+    """The tensors that a training keeps between steps.
+
+    Args:
+        model (nn.Module): The model, whose gradients have been dropped.
+        optimizer (Optimizer): Its optimizer, which has made a step.
+
+    Returns:
+        list[Tensor]: Parameters, buffers and the optimizer's state, for :func:`peak_memory`.
+    """
+    state = [
+        value
+        for values in optimizer.state.values()
+        for value in values.values()
+        if torch.is_tensor(value)
+    ]
+    return [*model.parameters(), *model.buffers(), *state]
 
 
 def _onednn_convolutions() -> Dict[Any, Callable[..., int]]:

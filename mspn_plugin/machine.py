@@ -51,7 +51,7 @@ def describe(device: str = 'cpu') -> Dict[str, Any]:
         versions['cuda'] = str(torch.version.cuda)
     return dict(
         processor=_processor(),
-        cores=_cores(),
+        cores=cores(),
         threads=torch.get_num_threads(),
         memory_gib=_memory_gib(),
         system=platform.platform(terse=True),
@@ -140,7 +140,8 @@ def _processor() -> str:
     return platform.processor() or platform.machine()
 
 
-def _cores() -> int:
+def cores() -> int:
+    """How many processor cores this process may use."""
     if hasattr(os, 'sched_getaffinity'):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1

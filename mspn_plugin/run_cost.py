@@ -3,7 +3,6 @@
 import copy
 import itertools
 import math
-import os
 import time
 from dataclasses import dataclass
 from typing import Any, List, Optional
@@ -15,6 +14,7 @@ from mmengine.runner import Runner
 from torch import nn
 
 from . import cost
+from .machine import cores
 from .timing import clock, summarise
 
 
@@ -112,13 +112,8 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
 
     step()  # the optimizer's state is there after the first
     model.zero_grad(set_to_none=True)
-    state = [
-        value
-        for values in optimizer.optimizer.state.values()
-        for value in values.values()
-        if torch.is_tensor(value)
-    ]
-    memory = cost.peak_memory(step, [*model.parameters(), *model.buffers(), *state], device)
+    kept = cost.kept_by_training(model, optimizer.optimizer)
+    memory = cost.peak_memory(step, kept, device)
     network: List[float] = []
     deadline = time.perf_counter() + seconds
     while len(network) < 2 or (time.perf_counter() < deadline and len(network) < 50):
@@ -135,7 +130,7 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
         workers=cfg.train_dataloader.get('num_workers', 0),
         steps=steps,
         total_steps=steps * epochs if epochs else loop.get('max_iters', steps),
-        cores=len(os.sched_getaffinity(0)) if hasattr(os, 'sched_getaffinity') else 1,
+        cores=cores(),
     )
 
 

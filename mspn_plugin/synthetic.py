@@ -53,6 +53,7 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from mspn_plugin.errors import SettingError
+from mspn_plugin.machine import cores
 
 KEYPOINTS = (
     'nose',
@@ -1716,12 +1717,6 @@ def _render_files(
         cv2.setNumThreads(threads)
 
 
-def _processor_cores() -> int:
-    if hasattr(os, 'sched_getaffinity'):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def render_dataset(
     out: str | Path,
     train: int,
@@ -1853,7 +1848,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument(
         '--workers',
-        default=_processor_cores(),
+        default=cores(),
         type=int,
         metavar='W',
         help='number of processes (default: one for each processor core, %(default)s)',
