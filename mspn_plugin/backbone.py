@@ -19,7 +19,7 @@ from torch.nn.functional import interpolate
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.utils.checkpoint import checkpoint
 
-from .errors import SettingError
+from .errors import SettingError, about
 from .settings import check_counts, check_norm, check_switches, is_whole
 from .weights import (
     check_backbone_weights,
@@ -598,7 +598,7 @@ class MSPNBackbone(BaseModule):
     ) -> None:
         if stages not in ('all', 'first'):
             raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
-        try:
+        with about(f'init_cfg names the checkpoint {checkpoint}'):
             weights = read_backbone_weights(checkpoint, prefix, map_location)
             check_origin(weights)
             if is_mspn(weights):
@@ -614,8 +614,6 @@ class MSPNBackbone(BaseModule):
                 weights, range(self.num_stages if stages == 'all' else 1), self.num_units
             )
             check_resnet(weights, own)
-        except SettingError as error:
-            raise SettingError(f'init_cfg names the checkpoint {checkpoint}: {error}') from error
         for key, value in weights.items():
             own[key].copy_(value)
 

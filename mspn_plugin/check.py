@@ -19,7 +19,6 @@ from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.logging import MMLogger
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, METRICS, MODELS
 from mmpose.utils import register_all_modules
@@ -32,7 +31,7 @@ from .arguments import add_cfg_options, positive
 from .errors import SettingError, plain_message
 from .faults import ERROR, Finding, Found, errors, findings
 from .picture_faults import Loader, Picture, examine_pictures
-from .weights import check_estimator_weights, reading
+from .weights import check_estimator_weights, read_checkpoint
 
 SPLITS = ('train', 'val', 'test')
 
@@ -223,8 +222,7 @@ def _check_init_cfg(model: Any) -> None:
 
 def _check_load_from(cfg: Config, model: nn.Module) -> None:
     if cfg.get('load_from'):
-        with reading(cfg.load_from):
-            loaded = CheckpointLoader.load_checkpoint(cfg.load_from, 'cpu')
+        loaded = read_checkpoint(cfg.load_from)
         check_estimator_weights(loaded, model, bool(cfg.get('resume')))
 
 

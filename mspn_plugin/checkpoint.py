@@ -11,7 +11,7 @@ from typing import Any, List, Optional, Union
 
 import torch
 
-from .errors import SettingError
+from .errors import SettingError, about
 from .files import check_target, writing
 from .megvii import convert_megvii_checkpoint
 from .weights import reading
@@ -39,10 +39,8 @@ def convert_megvii_file(
     """
     target = Path(target)
     check_target(target, overwrite)
-    try:
+    with about(str(source)):
         converted = convert_megvii_checkpoint(_read(Path(source)))
-    except SettingError as error:
-        raise SettingError(f'{source}: {error}') from error
     with writing(target) as unfinished:
         torch.save({'meta': {}, 'state_dict': converted}, unfinished)
     return len({key.split('.')[2] for key in converted if '.multi_stage_mspn.' in key})

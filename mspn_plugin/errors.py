@@ -10,6 +10,7 @@ import pickle
 import re
 import sys
 import traceback
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Callable, Iterator, Optional, Type
 
@@ -38,6 +39,22 @@ class SettingError(ValueError):
     Its text is one message for the person who wrote the setting: what was given, what fits, and
     which setting or file to change. It is a :class:`ValueError`, so code that expects one works.
     """
+
+
+@contextmanager
+def about(what: str) -> Iterator[None]:
+    """Put the name of a setting or file in front of what a :class:`SettingError` says.
+
+    Args:
+        what (str): The name.
+
+    Raises:
+        SettingError: If the block raises one.
+    """
+    try:
+        yield
+    except SettingError as error:
+        raise SettingError(f'{what}: {error}') from error
 
 
 def plain_message(error: BaseException) -> Optional[str]:

@@ -22,12 +22,11 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
-from mmengine.runner import CheckpointLoader
 from torch import nn
 
 from .boxes import Boxes
-from .errors import SettingError
-from .weights import check_origin, misshapen, reading, some, weights_in
+from .errors import SettingError, about
+from .weights import check_origin, misshapen, read_checkpoint, some, weights_in
 
 Key = TypeVar('Key')
 
@@ -69,10 +68,8 @@ def load_estimator(
     estimator = init_model(config, None, 'cpu', cfg_options)
     loaded = _load(checkpoint)
     weights = loaded.get('state_dict', loaded)
-    try:
+    with about(str(checkpoint)):
         check_origin(weights_in(loaded))
-    except SettingError as error:
-        raise SettingError(f'{checkpoint}: {error}') from error
     _check_weights(weights, estimator.state_dict(), checkpoint)
     estimator.load_state_dict(weights)
     meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}
@@ -83,8 +80,7 @@ def load_estimator(
 def _load(checkpoint: Union[str, Path]) -> Dict[str, Any]:
     if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise SettingError(f'there is no checkpoint {checkpoint}')
-    with reading(str(checkpoint)):
-        loaded = CheckpointLoader.load_checkpoint(str(checkpoint), 'cpu')
+    loaded = read_checkpoint(str(checkpoint))
     if not isinstance(loaded, dict):
         raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')
     return loaded

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from .errors import SettingError
-from .weights import some
+from .weights import counted, some
 
 NUM_BLOCKS = (3, 4, 6, 3)
 """Bottlenecks of each down unit: the release's network has ResNet-50's, and no other."""
@@ -186,15 +186,7 @@ def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
         for key, shape in expected.items()
         if key in source and _form(source[key]) != str(list(shape))
     ]
-    wrong = [
-        f'{len(keys)} {what}: {some(keys, 8)}'
-        for what, keys in (
-            ('missing', missing),
-            ('unknown', extra),
-            ('of another shape', misshapen),
-        )
-        if keys
-    ]
+    wrong = counted({'missing': missing, 'unknown': extra, 'of another shape': misshapen}, 8)
     if wrong:
         raise SettingError(
             "this checkpoint does not fit the authors' network, keys are\n  " + '\n  '.join(wrong)

@@ -8,16 +8,16 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import PretrainedInit, is_model_wrapper
-from mmengine.runner import BaseLoop, CheckpointLoader, Runner
+from mmengine.runner import BaseLoop, Runner
 from mmpose.registry import HOOKS
 
 from .annotations import examine_files
-from .errors import SettingError
+from .errors import SettingError, about
 from .faults import errors, findings
 from .weights import (
     check_estimator_weights,
     check_origin,
-    reading,
+    read_checkpoint,
     shape_of,
     some,
     weights_in,
@@ -86,10 +86,8 @@ class PreflightHook(Hook):
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
         trains = isinstance(runner._train_loop, BaseLoop)
         name = runner._load_from or 'the checkpoint'
-        try:
+        with about(name):
             skipped = check_estimator_weights(checkpoint, model, not trains or runner._resume)
-        except SettingError as error:
-            raise SettingError(f'{name}: {error}') from error
         if skipped:
             runner.logger.warning(
                 f'{name}: {len(skipped)} weights are skipped, and start at random: {some(skipped)}'
@@ -133,16 +131,13 @@ def check_init_cfg(model: Any) -> None:
             if cfg['type'] not in ('Pretrained', PretrainedInit):
                 continue
             start = f'{setting}.init_cfg: {cfg["checkpoint"]}'
-            with reading(start):
-                loaded = CheckpointLoader.load_checkpoint(cfg['checkpoint'], 'cpu')
-            try:
+            loaded = read_checkpoint(cfg['checkpoint'], start)
+            with about(start):
                 if module is model and not cfg.get('prefix'):
                     check_estimator_weights(loaded, model, False)
                     continue
                 weights = weights_in(loaded, ['state_dict'])
                 check_origin(weights)
-            except SettingError as error:
-                raise SettingError(f'{start}: {error}') from error
             prefix = cfg.get('prefix') or ''
             prefix = prefix and prefix.rstrip('.') + '.'
             own = module.state_dict()

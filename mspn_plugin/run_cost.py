@@ -7,7 +7,6 @@ import time
 from dataclasses import dataclass
 from typing import Any, List, Optional
 
-import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner

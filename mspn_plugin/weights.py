@@ -40,6 +40,25 @@ def reading(name: str) -> Iterator[None]:
         ) from error
 
 
+def read_checkpoint(checkpoint: str, name: Optional[str] = None, map_location: str = 'cpu') -> Any:
+    """Read a checkpoint as MMEngine does.
+
+    Args:
+        checkpoint (str): A file, a URL or ``torchvision://NAME``.
+        name (str, optional): How a message calls it; by default as it is given.
+        map_location (str): The device to load to.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        SettingError: If it cannot be read as a checkpoint.
+    """
+    with reading(name or checkpoint):
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location)
+
+
 def read_backbone_weights(
     checkpoint: str, prefix: Optional[str] = None, map_location: str = 'cpu'
 ) -> Dict[str, Tensor]:
@@ -58,9 +77,7 @@ def read_backbone_weights(
         FileNotFoundError: If there is no such file.
         SettingError: If it cannot be read as a checkpoint.
     """
-    with reading(checkpoint):
-        loaded = CheckpointLoader.load_checkpoint(checkpoint, map_location)
-    weights = weights_in(loaded)
+    weights = weights_in(read_checkpoint(checkpoint, map_location=map_location))
     if prefix is None and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
     if prefix is None:
@@ -129,15 +146,7 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> L
         lacking = [key for key in missing if key in needed]
         unfit = [other[key] for key in other if key in needed]
         strange = [key for key in given if key not in own]
-        parts = [
-            f'{len(keys)} {what}: {some(keys)}'
-            for what, keys in (
-                ('missing', lacking),
-                ('of another shape', unfit),
-                ('not known', strange),
-            )
-            if keys
-        ]
+        parts = counted({'missing': lacking, 'of another shape': unfit, 'not known': strange})
         part = 'network' if whole or not prefix else 'backbone'
         raise SettingError(
             f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
@@ -279,6 +288,11 @@ def some(names: Sequence[str], shown: int = 4) -> str:
     """Name the first few of many in a message."""
     more = f' and {len(names) - shown} more' if len(names) > shown else ''
     return (', '.join(names[:shown]) or 'none') + more
+
+
+def counted(keys: Mapping[str, Sequence[str]], shown: int = 4) -> List[str]:
+    """Say of each kind of keys how many there are and which; kinds without any are left out."""
+    return [f'{len(names)} {kind}: {some(names, shown)}' for kind, names in keys.items() if names]
 
 
 def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> List[str]:
