@@ -15,6 +15,7 @@ from mmengine import fileio
 from . import faults
 from .errors import SettingError
 from .faults import Found, Kind
+from .settings import is_whole
 
 JOINT_FIELDS = {
     'CocoWholeBodyDataset': (
@@ -133,7 +134,7 @@ def _coco(
     categories = content.get('categories')
     known = None
     if isinstance(categories, list):
-        known = {c['id'] for c in categories if isinstance(c, dict) and _whole(c.get('id'))}
+        known = {c['id'] for c in categories if isinstance(c, dict) and is_whole(c.get('id'))}
     else:
         found[faults.NO_CATEGORIES].append('`categories`')
 
@@ -146,7 +147,7 @@ def _coco(
             continue
         number, image_id = entry.get('id'), entry.get('image_id')
         place = f'id {number}' if 'id' in entry else f'annotations[{index}]'
-        if not (_whole(number) and _whole(image_id) and _whole(entry.get('category_id'))):
+        if not (is_whole(number) and is_whole(image_id) and is_whole(entry.get('category_id'))):
             found[faults.LACKS_FIELDS].append(place)
             continue
         seen[number] = seen.get(number, 0) + 1
@@ -201,12 +202,12 @@ def _images(
         size: Tuple[Any, Any] = given.get('width'), given.get('height')
         place = f'id {number}' if 'id' in given else f'images[{index}]'
         if (
-            not _whole(number)
+            not is_whole(number)
             or not isinstance(given.get('file_name'), str)
             or not all(_number(length) and length > 0 for length in size)
         ):
             found[faults.IMAGE_MALFORMED].append(place)
-        if not _whole(number):
+        if not is_whole(number):
             continue
         if number in entries:
             same = entries[number] == given
@@ -339,10 +340,6 @@ def examine_detections(content: Any, images: Set[int]) -> Found:
     if not persons:
         found[faults.NO_DETECTION].append(f'{len(content)} detections')
     return found
-
-
-def _whole(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _number(value: Any) -> bool:

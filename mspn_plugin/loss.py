@@ -13,6 +13,7 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from .errors import SettingError
+from .settings import is_whole
 
 
 def joint_errors(output: Tensor, target: Tensor, target_weights: Optional[Tensor]) -> Tensor:
@@ -131,7 +132,7 @@ class OHKMLoss(nn.Module):
 
     def __init__(self, topk: int = 8, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if not isinstance(topk, int) or isinstance(topk, bool) or topk < 1:
+        if not is_whole(topk) or topk < 1:
             raise SettingError(
                 f'topk={topk!r} of OHKMLoss must be a positive integer, the number of joints per '
                 'person that count'

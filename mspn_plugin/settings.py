@@ -8,7 +8,7 @@ from .errors import SettingError
 
 
 def is_whole(value: Any) -> bool:
-    """Tell whether a setting is a whole number; True and False are none."""
+    """Tell whether a value is a whole number; True and False are none."""
     return isinstance(value, int) and not isinstance(value, bool)
 
 
