@@ -315,10 +315,7 @@ def examine_pictures_of(
         for name, size in sizes.items()
     }
     if dataset is not None:
-        used = {
-            BaseDataset.get_data_info(dataset, index)['img_path']: None
-            for index in range(len(dataset))
-        }
+        used = {info['img_path']: None for info in preflight.records(dataset)}
         pictures = {path: pictures.get(path, Picture(path)) for path in used if path}
     if not images:
         return {faults.PICTURE_MISSING: preflight.missing_files(pictures)}

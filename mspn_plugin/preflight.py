@@ -161,9 +161,7 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
     """
     declared = dataset.metainfo.get('num_keypoints')
     paths: Dict[str, None] = {}
-    # MMEngine unpacks a record at every look, so that one look has to do.
-    for index in range(len(dataset)):
-        info = dataset.get_data_info(index)
+    for info in records(dataset):
         given = np.shape(info.get('keypoints'))[1:2]
         if declared and given and given[0] != declared:
             raise SettingError(
@@ -186,6 +184,22 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             f'{name}: {len(missing)} of {len(paths)} pictures that {dataset.ann_file} names do not '
             f'exist: {some(missing, 5)}'
         )
+
+
+def records(dataset: BaseDataset) -> Iterator[Any]:
+    """Go through the records of a data set, each unpacked once.
+
+    MMPose's own ``get_data_info`` copies the skeleton into every record too, which takes longer
+    than unpacking it.
+
+    Args:
+        dataset (BaseDataset): A loaded data set.
+
+    Yields:
+        dict: What the data set class has read of a person or a picture.
+    """
+    for index in range(len(dataset)):
+        yield BaseDataset.get_data_info(dataset, index)
 
 
 def missing_files(paths: Iterable[str]) -> List[str]:
@@ -259,8 +273,7 @@ def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
     known = getattr(getattr(metric, 'coco', None), 'imgs', None)
     if known is None:
         return
-    # The base class's method leaves out what MMPose copies to every record, and is quicker.
-    given = {BaseDataset.get_data_info(dataset, i)['img_id'] for i in range(len(dataset))}
+    given = {info['img_id'] for info in records(dataset)}
     strange = sorted(given.difference(known))
     if strange:
         raise SettingError(
