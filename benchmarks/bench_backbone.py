@@ -9,14 +9,13 @@ there before. It counts activations, gradients of activations and temporaries al
 """
 
 import argparse
-import itertools
 from typing import Any, Dict, List
 
 import torch
 from rows import make_row, print_row
 from torch import Tensor, nn
 
-from mspn_plugin import MSPNBackbone
+from mspn_plugin import MSPNBackbone, cost
 from mspn_plugin.timing import interleaved
 
 # After the plugin, which lets mmpose import.
@@ -43,10 +42,7 @@ def peak_memory(network: nn.Module, images: Tensor) -> int:
     """Measure a training step's highest memory in bytes, beyond weights and gradients."""
     for p in network.parameters():
         p.grad = torch.zeros_like(p)
-    with torch.profiler.profile(profile_memory=True) as profiler:
-        train_step(network, images)
-    events = [e for e in profiler.profiler.kineto_results.events() if e.name() == '[memory]']
-    return max(itertools.accumulate(e.nbytes() for e in sorted(events, key=lambda e: e.start_ns())))
+    return cost.peak_memory(lambda: train_step(network, images))
 
 
 def row(what: str, networks: Dict[str, nn.Module], call: Any, repeats: int) -> Dict[str, Any]:
