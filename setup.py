@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from setuptools import setup
+from setuptools import find_packages, setup
 
 setup(
     name='mspn_plugin',
@@ -10,7 +10,11 @@ setup(
     long_description_content_type='text/markdown',
     license='Apache-2.0',
     # Installed, the configs lie in mspn_plugin/configs; mspn_plugin.config_path() finds them.
-    packages=['mspn_plugin', 'mspn_plugin.configs', 'mspn_plugin.configs._base_'],
+    packages=[
+        *find_packages(include=['mspn_plugin*']),
+        'mspn_plugin.configs',
+        'mspn_plugin.configs._base_',
+    ],
     package_dir={'mspn_plugin.configs': 'configs'},
     package_data={'mspn_plugin.configs': ['*.yml']},
     python_requires='>=3.10',

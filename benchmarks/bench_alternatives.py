@@ -3,7 +3,8 @@
 Run ``python benchmarks/bench_alternatives.py [--quick]``. All contenders are MMPose's own MSPN of
 two stages with the same weights, in evaluation mode: as it is, in channels-last memory, with batch
 norms folded by mmcv's tool, and both. ``ours_ms`` is the alternative's time and ``mmpose_ms`` that
-of the network as it is. What the plugin does instead (``mspn_plugin.fused``) is measured elsewhere.
+of the network as it is. What the plugin does instead (``mspn_plugin.inference.fused``) is measured
+elsewhere.
 """
 
 import copy
@@ -15,8 +16,8 @@ from mmengine.config import Config
 from rows import make_row, run_topic
 from torch import Tensor, nn
 
-from mspn_plugin.benchmark import find_config
-from mspn_plugin.timing import interleaved
+from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmcv.cnn.utils import fuse_conv_bn  # isort: skip

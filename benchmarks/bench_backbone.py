@@ -15,8 +15,9 @@ import torch
 from rows import make_row, print_row
 from torch import Tensor, nn
 
-from mspn_plugin import MSPNBackbone, cost
-from mspn_plugin.timing import interleaved
+from mspn_plugin import MSPNBackbone
+from mspn_plugin.measure import cost
+from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models import MSPN  # isort: skip

@@ -19,7 +19,7 @@ from rows import make_row, run_topic
 from torch import Tensor
 
 from mspn_plugin import CoarseToFineHeatmap
-from mspn_plugin.timing import interleaved
+from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.codecs import MegviiHeatmap  # isort: skip

@@ -23,10 +23,10 @@ import mspn_plugin  # noqa: F401
 
 from mmpose.apis import inference_topdown  # isort: skip
 from mmpose.models import build_pose_estimator  # isort: skip
-from mspn_plugin.boxes import Boxes
-from mspn_plugin.fused import fuse
-from mspn_plugin.inference import PosePredictor
-from mspn_plugin.timing import Timing, interleaved
+from mspn_plugin.inference.boxes import Boxes
+from mspn_plugin.inference.fused import fuse
+from mspn_plugin.inference.predictor import PosePredictor
+from mspn_plugin.measure.timing import Timing, interleaved
 
 CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'mspn_coco.py'
 BATCH = 8

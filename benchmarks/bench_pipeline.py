@@ -17,9 +17,9 @@ import numpy as np
 from mmengine.config import Config
 from rows import make_row, run_topic
 
-from mspn_plugin.benchmark import find_config
-from mspn_plugin.synthetic import render_dataset
-from mspn_plugin.timing import interleaved
+from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.measure.timing import interleaved
+from mspn_plugin.synthetic.coco import render_dataset
 
 # After the plugin, which lets mmpose import.
 from mmengine.registry import DefaultScope  # isort: skip

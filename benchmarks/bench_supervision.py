@@ -14,7 +14,7 @@ from rows import make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import CoarseToFineHeatmap, JointMSELoss, MultiStageHeatmapHead, OHKMLoss
-from mspn_plugin.timing import interleaved
+from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models.heads import MSPNHead  # isort: skip

@@ -5,8 +5,8 @@ from typing import Any, Dict, Iterable, List, Mapping
 
 from rows import make_row
 
-from mspn_plugin.benchmark import Subject
-from mspn_plugin.fused import fuse
+from mspn_plugin.benchmark.compare import Subject
+from mspn_plugin.inference.fused import fuse
 
 _COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
 OTHERS = {
@@ -51,7 +51,7 @@ def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> List[Dict[str,
     """The network's and the training step's rows: ours beside MMPose's of as many stages.
 
     Args:
-        rows (Iterable[dict]): What :func:`mspn_plugin.benchmark.run` measured.
+        rows (Iterable[dict]): What :func:`mspn_plugin.benchmark.compare.run` measured.
         batch_size (int): Persons in its batches.
 
     Returns:

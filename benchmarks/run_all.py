@@ -29,8 +29,8 @@ import write_docs  # noqa: E402
 from rich.console import Console  # noqa: E402
 
 from mspn_plugin import benchmark  # noqa: E402
-from mspn_plugin.benchmark_report import draw, write  # noqa: E402
-from mspn_plugin.machine import describe, short_name  # noqa: E402
+from mspn_plugin.benchmark.report import draw, write  # noqa: E402
+from mspn_plugin.measure.machine import describe, short_name  # noqa: E402
 
 
 @dataclasses.dataclass(frozen=True)

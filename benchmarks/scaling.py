@@ -10,11 +10,11 @@ from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from torch import nn
 
-from mspn_plugin import cost
-from mspn_plugin.benchmark import find_config
-from mspn_plugin.benchmark_report import save_figure
-from mspn_plugin.machine import matrix_rate
-from mspn_plugin.timing import interleaved
+from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.benchmark.report import save_figure
+from mspn_plugin.measure import cost
+from mspn_plugin.measure.machine import matrix_rate
+from mspn_plugin.measure.timing import interleaved
 
 
 def run(

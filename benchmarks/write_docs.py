@@ -5,8 +5,8 @@ import re
 from pathlib import Path
 from typing import Any, Dict, List, Mapping
 
-from mspn_plugin import benchmark
-from mspn_plugin.benchmark_report import machine_line, markdown, markdown_table, significant
+from mspn_plugin.benchmark import compare as benchmark
+from mspn_plugin.benchmark.report import machine_line, markdown, markdown_table, significant
 
 NOTES = Path(__file__).resolve().parent / 'notes.md'
 # Ratios this close to 1 are called equal.

@@ -13,20 +13,20 @@ from .errors import SettingError, show_plainly
 compat.apply()
 show_plainly()
 
-from .backbone import MSPNBackbone  # noqa: E402
-from .codec import CoarseToFineHeatmap  # noqa: E402
-from .crop import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
-from .finite import FiniteLossHook  # noqa: E402
-from .fused import fuse  # noqa: E402
-from .head import MultiStageHeatmapHead  # noqa: E402
-from .inference import load_estimator  # noqa: E402
-from .loss import JointMSELoss, OHKMLoss  # noqa: E402
-from .megvii import convert_megvii_checkpoint  # noqa: E402
-from .preflight import PreflightHook  # noqa: E402
-from .recipes import config_names, config_path  # noqa: E402
-from .resume import SafeCheckpointHook  # noqa: E402
-from .seeds import SampleSeedHook  # noqa: E402
+from .config_files import config_names, config_path  # noqa: E402
+from .hooks.checkpoint import SafeCheckpointHook  # noqa: E402
+from .hooks.finite_loss import FiniteLossHook  # noqa: E402
+from .hooks.preflight import PreflightHook  # noqa: E402
+from .hooks.sample_seed import SampleSeedHook  # noqa: E402
+from .inference.fused import fuse  # noqa: E402
+from .inference.predictor import load_estimator  # noqa: E402
+from .megvii_boxes import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
+from .model.backbone import MSPNBackbone  # noqa: E402
+from .model.codec import CoarseToFineHeatmap  # noqa: E402
+from .model.head import MultiStageHeatmapHead  # noqa: E402
+from .model.loss import JointMSELoss, OHKMLoss  # noqa: E402
 from .transforms import KeepVisibility  # noqa: E402
+from .weights.megvii import convert_megvii_checkpoint  # noqa: E402
 
 __all__ = [
     'CoarseToFineHeatmap',

@@ -40,7 +40,7 @@ def coco_photos(shared_data: Path) -> Path:
 @pytest.fixture(scope='session')
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few rendered people in COCO's layout, as the command writes them."""
-    from mspn_plugin.synthetic import main
+    from mspn_plugin.synthetic.coco import main
 
     folder = tmp_path_factory.mktemp('rendered') / 'coco'
     main(['--out', str(folder), '--train', '8', '--val', '4', '--seed', '1'])

@@ -10,10 +10,11 @@ import torch
 from torch import nn
 
 import mspn_plugin  # noqa: F401
-from mspn_plugin import benchmark, cost, timing
-from mspn_plugin.benchmark import Settings, Subject
+from mspn_plugin.benchmark import compare as benchmark
+from mspn_plugin.benchmark.compare import Settings, Subject
 from mspn_plugin.errors import SettingError
-from mspn_plugin.machine import describe, matrix_rate, short_name
+from mspn_plugin.measure import cost, timing
+from mspn_plugin.measure.machine import describe, matrix_rate, short_name
 
 REPO = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(REPO / 'benchmarks'))

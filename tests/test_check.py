@@ -17,10 +17,11 @@ from hypothesis import strategies as st
 from mmengine.config import Config
 from PIL import Image
 
-from mspn_plugin import config_path, faults
-from mspn_plugin.annotations import examine
-from mspn_plugin.check import check, in_words, main, sources
-from mspn_plugin.faults import ERROR, WARNING, findings
+from mspn_plugin import config_path
+from mspn_plugin.checks import faults
+from mspn_plugin.checks.annotations import examine
+from mspn_plugin.checks.faults import ERROR, WARNING, findings
+from mspn_plugin.checks.report import check, in_words, main, sources
 
 NAN = float('nan')
 TRAIN = 'annotations/person_keypoints_train2017.json'
@@ -410,7 +411,7 @@ class TestCommand:
         folder = spoiled_persons.save()
         done = subprocess.run(
             [
-                *(sys.executable, '-m', 'mspn_plugin.check', config_path('mspn_synthetic')),
+                *(sys.executable, '-m', 'mspn_plugin.checks.report', config_path('mspn_synthetic')),
                 *('--no-images', '--no-cost'),
             ],
             capture_output=True,

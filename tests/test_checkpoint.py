@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from mspn_plugin import SettingError, convert_megvii_checkpoint
-from mspn_plugin.checkpoint import main
+from mspn_plugin.commands.convert import main
 
 # After the plugin, which lets mmpose import.
 from mmengine.runner import load_checkpoint  # isort: skip
@@ -261,7 +261,13 @@ class TestCommand:
 
     @pytest.mark.slow
     def test_the_shell_sees_one_message_and_a_failure(self, tmp_path):
-        command = [sys.executable, '-W', 'error::RuntimeWarning', '-m', 'mspn_plugin.checkpoint']
+        command = [
+            sys.executable,
+            '-W',
+            'error::RuntimeWarning',
+            '-m',
+            'mspn_plugin.commands.convert',
+        ]
         ran = subprocess.run(
             [*command, 'megvii', str(tmp_path / 'none.pth'), str(tmp_path / 'out.pth')],
             capture_output=True,

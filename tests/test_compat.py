@@ -38,8 +38,9 @@ def test_plugin_imports_first_in_a_fresh_process():
     code = (
         'import mspn_plugin, mmpose.models, mmdet.models, mmpose.visualization\n'
         'from mmpose.registry import KEYPOINT_CODECS, MODELS\n'
-        'assert MODELS.get("MSPNBackbone").__module__ == "mspn_plugin.backbone"\n'
-        'assert KEYPOINT_CODECS.get("CoarseToFineHeatmap").__module__ == "mspn_plugin.codec"\n'
+        'assert MODELS.get("MSPNBackbone").__module__ == "mspn_plugin.model.backbone"\n'
+        'codec = KEYPOINT_CODECS.get("CoarseToFineHeatmap")\n'
+        'assert codec.__module__ == "mspn_plugin.model.codec"\n'
     )
     subprocess.run([sys.executable, '-c', code], check=True)
 

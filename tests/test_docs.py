@@ -21,7 +21,7 @@ from mmpose.registry import DATASETS, MODELS
 from pages import PAGES, REPO, SMALL, blocks, filled, shortened
 
 from mspn_plugin import config_names, config_path
-from mspn_plugin.preflight import check_fit, check_model
+from mspn_plugin.hooks.preflight import check_fit, check_model
 
 NOT_RUN = [
     ('README.md', 'make demo', 'installs from the network, trains for minutes, runs all tests'),

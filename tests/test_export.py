@@ -12,10 +12,10 @@ import torch
 from test_predict import network, trained  # noqa: F401
 
 from mspn_plugin import SettingError
-from mspn_plugin.boxes import whole_picture
-from mspn_plugin.export import PoseGraph, check, crops, export_onnx, main
-from mspn_plugin.fused import fuse
-from mspn_plugin.inference import PosePredictor
+from mspn_plugin.inference.boxes import whole_picture
+from mspn_plugin.inference.fused import fuse
+from mspn_plugin.inference.onnx import PoseGraph, check, crops, export_onnx, main
+from mspn_plugin.inference.predictor import PosePredictor
 
 onnxruntime = pytest.importorskip('onnxruntime')
 REPO = Path(__file__).resolve().parent.parent

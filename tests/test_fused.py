@@ -14,8 +14,8 @@ from mmpose.structures import PoseDataSample  # isort: skip
 from mmengine.structures import InstanceData
 
 from mspn_plugin import SettingError
-from mspn_plugin.backbone import Bottleneck, UpUnit
-from mspn_plugin.fused import FusedBottleneck, FusedConv, FusedUpUnit, fuse
+from mspn_plugin.inference.fused import FusedBottleneck, FusedConv, FusedUpUnit, fuse
+from mspn_plugin.model.backbone import Bottleneck, UpUnit
 
 BN = dict(type='BN')
 RELU = dict(type='ReLU')
@@ -206,7 +206,7 @@ def test_a_batch_that_goes_through_in_parts_gives_the_same(monkeypatch):
     whole = fused(images, None)
     parts = []
     fused.network.stem.register_forward_pre_hook(lambda _, given: parts.append(len(given[0])))
-    monkeypatch.setattr('mspn_plugin.fused._PART_BYTES', 2 * fused.network.feature_bytes)
+    monkeypatch.setattr('mspn_plugin.inference.fused._PART_BYTES', 2 * fused.network.feature_bytes)
     torch.testing.assert_close(fused(images, None), whole, rtol=1e-5, atol=1e-5)
     assert parts == [2, 2, 1]
     assert fused(images[:0], None).shape == (0, 17, 16, 12)

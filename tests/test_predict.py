@@ -11,11 +11,11 @@ from mmengine.config import Config
 
 import mspn_plugin  # noqa: F401
 from mspn_plugin import SettingError
-from mspn_plugin.boxes import BoxFile, number_in, whole_picture
-from mspn_plugin.fused import fuse
-from mspn_plugin.inference import PosePredictor, load_estimator
-from mspn_plugin.pictures import find, read
-from mspn_plugin.predict import main
+from mspn_plugin.commands.predict import main
+from mspn_plugin.inference.boxes import BoxFile, number_in, whole_picture
+from mspn_plugin.inference.fused import fuse
+from mspn_plugin.inference.images import find, read
+from mspn_plugin.inference.predictor import PosePredictor, load_estimator
 
 REPO = Path(__file__).resolve().parent.parent
 SMALL = {

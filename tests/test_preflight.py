@@ -12,7 +12,7 @@ from mmpose.registry import MODELS
 
 from mspn_plugin import config_path
 from mspn_plugin.errors import SettingError
-from mspn_plugin.preflight import check_annotations, check_dataset, check_fit, check_model
+from mspn_plugin.hooks.preflight import check_annotations, check_dataset, check_fit, check_model
 
 CODEC = dict(type='CoarseToFineHeatmap', input_size=(96, 128), heatmap_size=(24, 32))
 
@@ -132,7 +132,7 @@ def test_annotations_that_would_spoil_training_are_named_by_their_ids(folder):
     message = str(error.value)
     assert message.startswith('train_dataloader.dataset has faults')
     assert 'person_keypoints_train2017.json: 1 annotation: a labelled joint' in message
-    assert f'(id {number})' in message and 'mspn_plugin.check CONFIG' in message
+    assert f'(id {number})' in message and 'mspn_plugin.checks.report CONFIG' in message
 
 
 def test_what_only_evaluation_needs_stops_no_training(folder):
@@ -202,7 +202,7 @@ def test_a_codec_that_does_not_fit_the_head_ends_the_command_in_one_message(fold
 def test_a_metric_that_lacks_the_pictures_is_named(rendered):
     from mmpose.evaluation import CocoMetric
 
-    from mspn_plugin.preflight import check_metric
+    from mspn_plugin.hooks.preflight import check_metric
 
     dataset = training_set(rendered)
     annotations = rendered / 'annotations'

@@ -22,7 +22,7 @@ from small_run import (
 )
 
 from mspn_plugin import SettingError
-from mspn_plugin.resume import newest_whole
+from mspn_plugin.hooks.checkpoint import newest_whole
 
 
 def checkpoints(folder):

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from pycocotools.coco import COCO
 
-from mspn_plugin import SettingError, synthetic
-from mspn_plugin.synthetic import (
+from mspn_plugin import SettingError
+from mspn_plugin.synthetic import coco as synthetic
+from mspn_plugin.synthetic.coco import (
     FLIP_INDICES,
     KEYPOINTS,
     OWNERS,
@@ -368,7 +369,7 @@ class TestCommand:
     def test_it_writes_a_data_set_and_says_so(self, tmp_path):
         out = tmp_path / 'new' / 'people'
         run = subprocess.run(
-            [sys.executable, '-m', 'mspn_plugin.synthetic', '--out', out]
+            [sys.executable, '-m', 'mspn_plugin.synthetic.coco', '--out', out]
             + ['--train', '2', '--val', '1', '--seed', '4'],
             capture_output=True,
             text=True,

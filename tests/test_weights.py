@@ -11,8 +11,8 @@ from test_preflight import estimator, mmpose_scope, small_config  # noqa: F401
 
 from mspn_plugin import config_path, load_estimator
 from mspn_plugin.errors import SettingError, plain_message
-from mspn_plugin.preflight import check_init_cfg
-from mspn_plugin.weights import check_estimator_weights
+from mspn_plugin.hooks.preflight import check_init_cfg
+from mspn_plugin.weights.loading import check_estimator_weights
 
 RELEASE = {
     'top.conv.conv.weight': torch.zeros(64, 3, 7, 7),
@@ -61,7 +61,7 @@ class TestLoadFrom:
 
     @pytest.mark.parametrize('wrap', [lambda w: w, lambda w: {'model': w}], ids=['plain', 'model'])
     def test_the_authors_release_names_the_command_that_converts_it(self, wrap):
-        assert 'mspn_plugin.checkpoint megvii' in refusal(wrap(RELEASE), estimator())
+        assert 'mspn_plugin.commands.convert megvii' in refusal(wrap(RELEASE), estimator())
 
     def test_a_bare_backbone_names_the_setting_that_takes_it(self, weights):
         bare = {
@@ -147,7 +147,9 @@ class TestHostileFiles:
         return file
 
     def test_every_door_refuses_them(self, trap, rendered, tmp_path, capsys):
-        from mspn_plugin import checkpoint, export, predict
+        from mspn_plugin.commands import convert as checkpoint
+        from mspn_plugin.commands import predict
+        from mspn_plugin.inference import onnx as export
 
         def init_cfg(part):
             model = estimator()

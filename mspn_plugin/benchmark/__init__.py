@@ -1,0 +1,1 @@
+"""MMPose models measured side by side."""

@@ -1,0 +1,1 @@
+"""What could end or spoil a run, looked for before it starts."""

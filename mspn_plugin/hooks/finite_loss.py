@@ -1,0 +1,61 @@
+"""Stops a run whose loss is no number any more, before that costs anything."""
+
+import math
+import re
+from typing import Any, Dict, Optional
+
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmpose.registry import HOOKS
+
+from ..errors import SettingError
+
+
+@HOOKS.register_module()
+class FiniteLossHook(Hook):
+    """Stops training at the first loss that is not finite, and says in which stage.
+
+    The check costs no waiting for the GPU: MMEngine's ``RuntimeInfoHook`` fetches every term of the
+    loss at every iteration, and this hook reads what it has fetched. What such a loss leaves in the
+    weights is never saved (:class:`SafeCheckpointHook`).
+    """
+
+    def after_train_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Optional[Dict[str, Any]] = None,
+    ) -> None:
+        """Look at the loss of an iteration.
+
+        Args:
+            runner (Runner): The runner.
+            batch_idx (int): The number of the batch in its epoch.
+            data_batch (Any): The batch.
+            outputs (dict, optional): The terms of the loss, which ``RuntimeInfoHook`` has fetched.
+
+        Raises:
+            SettingError: Naming the iteration, the stages, and the checkpoint to go back to.
+        """
+        scalars = runner.message_hub.log_scalars
+        terms = {
+            name: scalars[f'train/{name}'].current()
+            for name in outputs or {}
+            if f'train/{name}' in scalars
+        }
+        broken = {name: value for name, value in terms.items() if not math.isfinite(value)}
+        if not broken:
+            return
+        stages = [match[1] for name in broken if (match := re.search(r'stage(\d+)', name))]
+        where = f', in stage {" and ".join(stages)}' if stages else ''
+        values = ', '.join(f'{name}={value}' for name, value in broken.items())
+        last = runner.message_hub.runtime_info.get('last_ckpt')
+        kept = f'{last} is from before; --resume goes on from it' if last else 'Nothing was saved'
+        raise SettingError(
+            f'the loss is not finite at iteration {runner.iter + 1} (epoch {runner.epoch + 1})'
+            f'{where}: {values}. {kept}. Lower the learning rate (optim_wrapper.optimizer.lr), '
+            'lengthen the warm-up (param_scheduler) or clip gradients '
+            '(optim_wrapper.clip_grad.max_norm); with --amp, bfloat16 has the range of float32 '
+            '(optim_wrapper.dtype=bfloat16)'
+        )

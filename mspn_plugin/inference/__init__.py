@@ -1,0 +1,1 @@
+"""From images and boxes to poses."""

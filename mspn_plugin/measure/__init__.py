@@ -1,0 +1,1 @@
+"""What a call costs: time, memory, multiply-adds."""

@@ -1,0 +1,1 @@
+"""The paper's network, its targets and its supervision."""

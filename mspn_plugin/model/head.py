@@ -1,0 +1,591 @@
+"""Coarse-to-fine supervision: a heatmap from every unit of every stage, and what each learns.
+
+The paper's third idea (arXiv 1901.00148, section 3.3): the same joints are drawn with a wide
+Gaussian for early stages and coarse units and with a narrow one for late ones, every unit of every
+stage is supervised, and the last unit of each stage mines its hard joints.
+"""
+
+from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+
+import torch
+import torch.nn.functional as F
+from mmcv.cnn import ConvModule
+from mmengine.structures import PixelData
+from mmpose.models.heads import BaseHead
+from mmpose.models.utils.tta import flip_heatmaps
+from mmpose.registry import KEYPOINT_CODECS, MODELS
+from mmpose.structures import PoseDataSample
+from torch import Tensor, nn
+
+from ..errors import SettingError
+from ..settings import check_counts, check_norm, is_whole
+
+Config = Mapping[str, Any]
+StageFeatures = Sequence[Sequence[Tensor]]
+"""Features of S stages, U units each, coarsest first: (B, unit_channels, h_u, w_u) each."""
+
+
+class UnitHead(nn.Module):
+    """What turns one unit's feature into heatmaps: a 1x1 and a 3x3 convolution, then resizing.
+
+    Args:
+        unit_channels (int): Channels of the feature.
+        out_channels (int): The number of joints K.
+        heatmap_size (tuple[int, int]): (W, H) of the heatmaps.
+        norm_cfg (dict): The norm layer after each convolution.
+    """
+
+    def __init__(
+        self,
+        unit_channels: int,
+        out_channels: int,
+        heatmap_size: Tuple[int, int],
+        norm_cfg: Config,
+    ) -> None:
+        super().__init__()
+        self.size = (heatmap_size[1], heatmap_size[0])
+        self.conv_layers = nn.Sequential(
+            ConvModule(unit_channels, unit_channels, 1, norm_cfg=dict(norm_cfg)),
+            ConvModule(
+                unit_channels, out_channels, 3, padding=1, norm_cfg=dict(norm_cfg), act_cfg=None
+            ),
+        )
+
+    def forward(self, feature: Tensor) -> Tensor:
+        """Predict heatmaps.
+
+        Args:
+            feature (Tensor): Shape (B, unit_channels, h, w).
+
+        Returns:
+            Tensor: Heatmaps of shape (B, K, H, W).
+        """
+        maps = self.conv_layers(feature)
+        return F.interpolate(maps, size=self.size, mode='bilinear', align_corners=True)
+
+
+@MODELS.register_module()
+class MultiStageHeatmapHead(BaseHead):
+    """The supervision and the prediction of a multi-stage network (arXiv 1901.00148, section 3.3).
+
+    Its parameters have the names of MMPose's ``MSPNHead``, so that state dicts load both ways.
+
+    Which level of the codec a unit learns is worked out from the numbers of stages, units and
+    levels: the last unit of the last stage learns the finest level, each unit before it the next
+    coarser one, and a unit of an earlier stage the level one coarser than the same unit of the last
+    stage. With four units and five levels, stage s, unit u learns level u, in the last stage u + 1.
+
+    :meth:`loss` returns ``loss_kpt``, the total over all units; ``kpt_stageN``, each stage's part
+    of it, under a name that MMEngine does not add to the total; and ``acc_pose``.
+
+    Args:
+        num_stages (int): The number of stages S.
+        decoder (dict): The codec. It says how large the heatmaps are and which levels there are,
+            and decodes; it draws the targets too where the loader left that to the head.
+            A codec of MMPose's own draws a single level, and wants ``coarse_to_fine=False``.
+        num_units (int): The number of units U of each stage. Defaults to 4.
+        unit_channels (int): Channels of each unit's feature. Defaults to 256.
+        out_channels (int): The number of joints K. Defaults to 17.
+        coarse_to_fine (bool | list[list[int]]): True works out the levels as above; False lets
+            every unit learn the finest level (the paper's ablation). A list gives for each stage
+            the level of each unit, 0 the coarsest. Defaults to True.
+        unit_loss (dict | list[dict]): The loss of each stage's units but the last; a list gives one
+            to each of these U - 1 units, coarsest first. Any loss that takes
+            ``(output, target, target_weights)`` fits. Defaults to :class:`JointMSELoss` with
+            weight 1/4, as in the authors' release.
+        final_loss (dict | list[dict]): The loss of each stage's last unit; a list gives one to each
+            stage. Defaults to :class:`OHKMLoss`.
+        empty_occluded (bool | str): The authors' treatment of occluded joints: for all units but
+            the last of each stage, a joint that is not clearly visible (COCO's v below 2) has an
+            empty map as its target, and weighs as much as the others. ``'all'`` includes the last
+            unit, as the release does when it runs without OHKM. It needs :class:`KeepVisibility`
+            in the loader's pipeline. Defaults to False, which is MMPose's treatment: unlabelled
+            joints have no weight, occluded ones count as visible.
+        frozen_stages (int): This many first stages have no loss and are not trained. Defaults to 0.
+        active_stages (int, optional): How many stages the backbone puts out in training; the
+            others are not trained, and the last active one counts as the last. Defaults to all.
+        norm_cfg (dict): The norm layers. Defaults to ``dict(type='BN')``.
+        init_cfg (dict | list[dict], optional): The initialisation. By default convolutions start
+            by Kaiming's rule and norms as the identity.
+
+    Raises:
+        SettingError: If a setting does not fit the others.
+    """
+
+    DEFAULT_INIT = (
+        {'type': 'Kaiming', 'layer': 'Conv2d'},
+        {'type': 'Constant', 'layer': ['_BatchNorm', 'GroupNorm'], 'val': 1},
+    )
+
+    def __init__(
+        self,
+        num_stages: int,
+        decoder: Config,
+        num_units: int = 4,
+        unit_channels: int = 256,
+        out_channels: int = 17,
+        coarse_to_fine: Union[bool, Sequence[Sequence[int]]] = True,
+        unit_loss: Union[Config, Sequence[Config]] = {'type': 'JointMSELoss', 'loss_weight': 0.25},
+        final_loss: Union[Config, Sequence[Config]] = {'type': 'OHKMLoss', 'topk': 8},
+        empty_occluded: Union[bool, str] = False,
+        frozen_stages: int = 0,
+        active_stages: Optional[int] = None,
+        norm_cfg: Config = {'type': 'BN'},
+        init_cfg: Any = None,
+    ) -> None:
+        super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
+        check_counts(
+            num_stages=num_stages,
+            num_units=num_units,
+            unit_channels=unit_channels,
+            out_channels=out_channels,
+        )
+        check_norm(norm_cfg, {unit_channels, out_channels})
+        active = num_stages if active_stages is None else active_stages
+        if not is_whole(active) or not 1 <= active <= num_stages:
+            raise SettingError(
+                f'active_stages={active!r} must be from 1 to num_stages={num_stages}'
+            )
+        if not is_whole(frozen_stages) or not -1 <= frozen_stages < active:
+            raise SettingError(
+                f'frozen_stages={frozen_stages!r} must leave one of the {active} active stages to '
+                'train'
+            )
+        if empty_occluded not in (False, True, 'all'):
+            raise SettingError(f"empty_occluded={empty_occluded!r} must be False, True or 'all'")
+        self.num_stages = num_stages
+        self.num_units = num_units
+        self.unit_channels = unit_channels
+        self.out_channels = out_channels
+        self.empty_occluded = empty_occluded
+        self.active_stages = active
+        self.frozen_stages = max(frozen_stages, 0)
+
+        self.decoder = KEYPOINT_CODECS.build(decoder)
+        self.num_levels: int = getattr(self.decoder, 'num_levels', 1)
+        self.heatmap_size: Tuple[int, int] = tuple(self.decoder.heatmap_size)
+        self.schedule = self._schedule(coarse_to_fine)
+
+        self.predict_layers = nn.ModuleList(
+            UnitHead(unit_channels, out_channels, self.heatmap_size, norm_cfg)
+            for _ in range(num_stages * num_units)
+        )
+        self.unit_losses = _losses('unit_loss', unit_loss, num_units - 1, 'units before the last')
+        self.final_losses = _losses('final_loss', final_loss, num_stages, 'stages')
+        for layer in self._untrained():
+            layer.requires_grad_(False)
+
+    def _schedule(self, coarse_to_fine: Union[bool, Sequence[Sequence[int]]]) -> List[List[int]]:
+        stages, units, levels = self.num_stages, self.num_units, self.num_levels
+        if coarse_to_fine is False:
+            return [[levels - 1] * units for _ in range(stages)]
+        if coarse_to_fine is True:
+            first = levels - units
+            schedule = [
+                [first - (s < self.active_stages - 1) + u for u in range(units)]
+                for s in range(stages)
+            ]
+            if schedule[0][0] < 0:
+                needed = units + (self.active_stages > 1)
+                raise SettingError(
+                    f'coarse_to_fine=True with {self.active_stages} stages of {units} units needs '
+                    f'{needed} levels, and the codec has {levels}: give it {needed} kernel_sizes, '
+                    'or set coarse_to_fine to False or to a list of levels'
+                )
+            return schedule
+        try:
+            schedule = [list(row) for row in coarse_to_fine]
+        except TypeError:
+            schedule = []
+        if len(schedule) != stages or any(len(row) != units for row in schedule):
+            raise SettingError(
+                f'coarse_to_fine={coarse_to_fine!r} must be True, False, or hold for each of '
+                f'num_stages={stages} stages a list with the level of each of num_units={units} '
+                'units'
+            )
+        asked = {level for row in schedule for level in row}
+        if not asked <= set(range(levels)):
+            raise SettingError(
+                f'coarse_to_fine={schedule} asks for the levels {sorted(asked)}, and the codec has '
+                f'{levels}: 0 (coarsest) to {levels - 1} (finest)'
+            )
+        return schedule
+
+    def _untrained(self) -> Iterator[nn.Module]:
+        for index, layer in enumerate(self.predict_layers):
+            if not self.frozen_stages <= index // self.num_units < self.active_stages:
+                yield layer
+
+    def train(self, mode: bool = True) -> 'MultiStageHeatmapHead':
+        """Set training mode, but for the stages that are not trained.
+
+        Args:
+            mode (bool): Whether to train.
+
+        Returns:
+            MultiStageHeatmapHead: The module itself.
+        """
+        super().train(mode)
+        for layer in self._untrained():
+            layer.eval()
+        return self
+
+    def forward(self, feats: StageFeatures) -> List[Tensor]:
+        """Predict the heatmaps of every unit of the stages given.
+
+        Args:
+            feats (list[list[Tensor]]): Features of 1 to ``num_stages`` stages, coarsest unit first.
+
+        Returns:
+            list[Tensor]: Heatmaps of shape (B, K, H, W), stage by stage, coarsest unit first.
+
+        Raises:
+            SettingError: If the numbers of stages, units or channels do not fit.
+        """
+        self._check_features(feats)
+        return [
+            self._unit_head(s, u)(feature)
+            for s, units in enumerate(feats)
+            for u, feature in enumerate(units)
+        ]
+
+    def _unit_head(self, stage: int, unit: int) -> nn.Module:
+        return self.predict_layers[stage * self.num_units + unit]
+
+    def _check_features(self, feats: StageFeatures) -> None:
+        if torch.jit.is_tracing():  # sizes are tensors there
+            return
+        if not 1 <= len(feats) <= self.num_stages:
+            raise SettingError(
+                f'the features of {len(feats)} stages were given to a head of num_stages='
+                f'{self.num_stages}'
+            )
+        for s, units in enumerate(feats):
+            if len(units) != self.num_units:
+                raise SettingError(
+                    f'stage {s + 1} has the features of {len(units)} units, and the head has '
+                    f'num_units={self.num_units}'
+                )
+            for u, feature in enumerate(units):
+                if feature.shape[1] != self.unit_channels:
+                    raise SettingError(
+                        f'stage {s + 1}, unit {u + 1} has {feature.shape[1]} channels, and the '
+                        f'head has unit_channels={self.unit_channels}'
+                    )
+
+    def predict(
+        self,
+        feats: Union[StageFeatures, Sequence[StageFeatures]],
+        batch_data_samples: Sequence[PoseDataSample],
+        test_cfg: Optional[Config] = None,
+    ) -> Any:
+        """Predict joints from the last unit of the last stage given; no other head is run.
+
+        Args:
+            feats (list): Features as for :meth:`forward`; with ``flip_test`` a list of two, of the
+                images and of the mirrored images.
+            batch_data_samples (list[PoseDataSample]): Of which ``flip_test`` needs the first one's
+                ``flip_indices``.
+            test_cfg (dict, optional): ``flip_test``, ``flip_mode`` and ``shift_heatmap`` mean what
+                they do in MMPose. ``output_heatmaps=True`` returns the final heatmaps too, as
+                ``heatmaps``; ``output_stage_heatmaps=True`` those of every stage's last unit, as
+                ``heatmaps_stage1`` and so on.
+
+        Returns:
+            list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per person
+            ``keypoints`` (1, K, 2) in pixels of the input and ``keypoint_scores`` (1, K); where
+            heatmaps were asked for also per person fields of shape (K, H, W).
+
+        Raises:
+            SettingError: If the features do not fit.
+        """
+        test_cfg = test_cfg or {}
+        passes = self._passes(feats, test_cfg)
+        last = len(passes[0]) - 1
+        per_stage = bool(test_cfg.get('output_stage_heatmaps', False))
+        stages = {
+            s: self._final_heatmaps(passes, s, batch_data_samples, test_cfg)
+            for s in (range(last + 1) if per_stage else [last])
+        }
+        preds = self.decode(stages[last].detach().float())
+        fields: Dict[str, Tensor] = {}
+        if test_cfg.get('output_heatmaps', False):
+            fields['heatmaps'] = stages[last].detach()
+        if per_stage:
+            fields.update({f'heatmaps_stage{s + 1}': m.detach() for s, m in stages.items()})
+        if not fields:
+            return preds
+        return preds, [
+            PixelData(**{name: maps[i] for name, maps in fields.items()})
+            for i in range(len(stages[last]))
+        ]
+
+    def _passes(
+        self, feats: Union[StageFeatures, Sequence[StageFeatures]], test_cfg: Config
+    ) -> List[StageFeatures]:
+        passes: List[Any] = [feats]
+        if test_cfg.get('flip_test', False):
+            if len(feats) != 2 or isinstance(feats[0][0], Tensor):
+                raise SettingError(
+                    'flip_test=True needs the features of two passes, of the images and of the '
+                    f'mirrored images; got those of {len(feats)} stages'
+                )
+            passes = list(feats)
+        for given in passes:
+            self._check_features(given)
+        return passes
+
+    def _final_heatmaps(
+        self,
+        passes: Sequence[StageFeatures],
+        stage: int,
+        samples: Sequence[PoseDataSample],
+        test_cfg: Config,
+    ) -> Tensor:
+        unit_head = self._unit_head(stage, self.num_units - 1)
+        heatmaps = unit_head(passes[0][stage][-1])
+        if len(passes) == 1:
+            return heatmaps
+        flipped = flip_heatmaps(
+            unit_head(passes[1][stage][-1]),
+            flip_indices=samples[0].metainfo['flip_indices'],
+            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+            shift_heatmap=test_cfg.get('shift_heatmap', False),
+        )
+        return (heatmaps + flipped) * 0.5
+
+    def loss(
+        self,
+        feats: StageFeatures,
+        batch_data_samples: Sequence[PoseDataSample],
+        train_cfg: Optional[Config] = None,
+    ) -> Dict[str, Tensor]:
+        """Compute the losses of all units of the trained stages, and the accuracy.
+
+        Nothing waits for the device, and no temporary is larger than one level's heatmaps.
+
+        Args:
+            feats (list[list[Tensor]]): Features of the ``active_stages`` stages.
+            batch_data_samples (list[PoseDataSample]): Each has either ``gt_fields`` with the
+                heatmaps of every level or ``gt_instance_labels.keypoint_labels`` (1, K, 2), joints
+                in pixels of the input, from which the codec draws here; and
+                ``gt_instance_labels.keypoint_weights`` (L, 1, K) or (1, K).
+            train_cfg (dict, optional): Not used.
+
+        Returns:
+            dict[str, Tensor]: Scalars ``loss_kpt``, ``kpt_stageN`` and ``acc_pose``: the share of
+            joints that the last stage's last unit puts within 5% of the heatmap's size of the
+            target, averaged over the joints that somebody in the batch has (as MMPose's
+            ``pose_pck_accuracy``).
+
+        Raises:
+            SettingError: If features or targets do not fit the head.
+        """
+        if len(feats) != self.active_stages:
+            raise SettingError(
+                f'the features of {len(feats)} stages were given to a head of active_stages='
+                f'{self.active_stages}: give the backbone and the head the same active_stages'
+            )
+        self._check_features(feats)
+        targets = _Targets(batch_data_samples, self.decoder, self.num_levels, self.out_channels)
+        heatmaps = {
+            (s, u): self._unit_head(s, u)(feats[s][u])
+            for s in range(self.frozen_stages, self.active_stages)
+            for u in range(self.num_units)
+        }
+        parts: Dict[Tuple[int, int], Tensor] = {}
+        finest = self.num_levels - 1
+        # Level by level, so that each is stacked or drawn once, whichever units learn it.
+        for level in sorted({self.schedule[s][u] for s, u in heatmaps} | {finest}):
+            learners = [(s, u) for s, u in heatmaps if self.schedule[s][u] == level]
+            target, weights = targets.level(level)
+            if level == finest:
+                final = heatmaps[self.active_stages - 1, self.num_units - 1].detach()
+                accuracy = pck_accuracy(final, target, weights > 0)
+            emptied, ones = target, weights
+            if self.empty_occluded:
+                emptied = target * targets.clearly_visible()[:, :, None, None]
+                ones = torch.ones_like(weights)
+            for s, u in learners:
+                is_final = u == self.num_units - 1
+                loss = self.final_losses[s] if is_final else self.unit_losses[u]
+                if is_final and self.empty_occluded != 'all':
+                    parts[s, u] = loss(heatmaps[s, u], target, weights)
+                else:
+                    parts[s, u] = loss(heatmaps[s, u], emptied, ones)
+
+        shares = {
+            s: torch.stack([parts[s, u] for u in range(self.num_units)]).sum()
+            for s in range(self.frozen_stages, self.active_stages)
+        }
+        losses = {'loss_kpt': torch.stack(list(shares.values())).sum()}
+        losses.update({f'kpt_stage{s + 1}': share.detach() for s, share in shares.items()})
+        losses['acc_pose'] = accuracy
+        return losses
+
+    def _load_from_state_dict(
+        self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+    ) -> None:
+        # MMEngine loads leniently: a head of another number of stages would fill the part of this
+        # one that fits, with no more than a warning.
+        start = f'{prefix}predict_layers.'
+        indices = {int(k[len(start) :].split('.')[0]) for k in state_dict if k.startswith(start)}
+        given, own = len(indices), len(self.predict_layers)
+        if indices and given != own:
+            if given % self.num_units:
+                raise SettingError(
+                    f'the checkpoint has a head of {given} units and the head {own} = num_stages='
+                    f'{self.num_stages} x num_units={self.num_units}; give the backbone and the '
+                    "head the checkpoint's num_stages and num_units"
+                )
+            stages = given // self.num_units
+            hint = (
+                f', and active_stages={self.num_stages} in both to run only the first of them'
+                if stages > self.num_stages
+                else ''
+            )
+            raise SettingError(
+                f'the checkpoint has num_stages={stages} and the head num_stages='
+                f'{self.num_stages}; set num_stages={stages} in the backbone and the head{hint}'
+            )
+        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+class _Targets:
+    """What the samples of a batch say that their joints' heatmaps should be.
+
+    Args:
+        samples (list[PoseDataSample]): The batch's samples, see :meth:`MultiStageHeatmapHead.loss`.
+        codec (BaseKeypointCodec): What draws the samples that carry joints but no heatmaps.
+        num_levels (int): The levels L that the samples must have.
+        num_joints (int): The joints K that they must have.
+    """
+
+    def __init__(
+        self, samples: Sequence[PoseDataSample], codec: Any, num_levels: int, num_joints: int
+    ) -> None:
+        self.codec = codec
+        self.labels = [sample.gt_instance_labels for sample in samples]
+        self.fields = [s.gt_fields for s in samples if getattr(s, 'gt_fields', None) is not None]
+        if self.fields:
+            given = {getattr(f, 'nlevel', 1) for f in self.fields}
+            if given != {num_levels}:
+                raise SettingError(
+                    f'the samples have heatmaps of {sorted(given)} levels, and the codec of the '
+                    f'head has {num_levels}: give GenerateTarget and the head the same codec'
+                )
+        elif 'keypoint_labels' not in self.labels[0]:
+            raise SettingError(
+                'the samples have neither heatmaps nor keypoint_labels to draw them from: the '
+                "pipeline needs GenerateTarget with the head's codec as its encoder"
+            )
+        self.weights = self._joined('keypoint_weights').expand(num_levels, -1, -1)
+        if self.weights.shape[-1] != num_joints:
+            raise SettingError(
+                f'the samples have {self.weights.shape[-1]} joints, and the head has out_channels='
+                f'{num_joints}'
+            )
+
+    def level(self, level: int) -> Tuple[Tensor, Tensor]:
+        """Gather or draw one level.
+
+        Args:
+            level (int): The level, 0 the coarsest.
+
+        Returns:
+            tuple: Heatmaps (B, K, H, W) and weights (B, K).
+        """
+        weights = self.weights[level]
+        if not self.fields:
+            joints = torch.cat([label.keypoint_labels for label in self.labels])
+            return self.codec.draw(joints, weights, level), weights
+        maps = [f if isinstance(f, PixelData) else f[level] for f in self.fields]
+        target = torch.stack([m.heatmaps for m in maps])
+        width, height = self.codec.heatmap_size
+        if target.shape[2:] != (height, width):
+            raise SettingError(
+                f'the targets have {target.shape[3]}x{target.shape[2]} pixels, and the codec of '
+                f'the head has heatmap_size={(width, height)}: give GenerateTarget and the head '
+                'the same codec'
+            )
+        return target, weights
+
+    def clearly_visible(self) -> Tensor:
+        """Tell which joints are clearly visible.
+
+        Returns:
+            Tensor: Shape (B, K), 1 where COCO's v is 2 and 0 elsewhere.
+
+        Raises:
+            SettingError: If the samples do not say.
+        """
+        if any('keypoints_visible_weights' not in label for label in self.labels):
+            raise SettingError(
+                "empty_occluded=True needs COCO's v in the samples, as keypoints_visible_weights: "
+                'put KeepVisibility before RandomFlip, and give GenerateTarget the codec '
+                'CoarseToFineHeatmap'
+            )
+        return self._joined('keypoints_visible_weights')[0]
+
+    def _joined(self, name: str) -> Tensor:
+        """Join labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K)."""
+        values = [label[name] for label in self.labels]
+        return torch.cat([v if v.dim() == 3 else v[None] for v in values], dim=1)
+
+
+def pck_accuracy(
+    output: Tensor, target: Tensor, visible: Tensor, threshold: float = 0.05
+) -> Tensor:
+    """The share of joints whose highest pixel is near the target's, without leaving the device.
+
+    It equals what MMPose's ``pose_pck_accuracy`` gives, which scales x by the height and y by the
+    width.
+
+    Args:
+        output (Tensor): Predicted heatmaps of shape (B, K, H, W).
+        target (Tensor): Target heatmaps of the same shape.
+        visible (Tensor): Which joints count, bool of shape (B, K).
+        threshold (float): The distance, in heatmap sizes, below which a joint is right.
+
+    Returns:
+        Tensor: A scalar from 0 to 1: averaged over persons for each joint, then over the joints
+        that somebody has. 0 if nobody has any.
+    """
+    height, width = output.shape[2:]
+    x, y = _peaks(output)
+    target_x, target_y = _peaks(target)
+    distance = torch.hypot((x - target_x) / height, (y - target_y) / width)
+    count = visible.sum(0)
+    right = ((distance < threshold) & visible).sum(0) / count.clamp(min=1)
+    return right.sum() / (count > 0).sum().clamp(min=1)
+
+
+def _peaks(heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
+    value, index = heatmaps.flatten(2).max(dim=2)
+    width = heatmaps.shape[3]
+    nowhere = value <= 0
+    x = torch.where(nowhere, -1, index % width)
+    y = torch.where(nowhere, -1, index // width)
+    return x, y
+
+
+def _losses(
+    setting: str, cfg: Union[Config, Sequence[Config]], count: int, what: str
+) -> nn.ModuleList:
+    cfgs = [cfg] * count if isinstance(cfg, Mapping) else cfg
+    if not isinstance(cfgs, Sequence) or not all(isinstance(c, Mapping) for c in cfgs):
+        raise SettingError(f'{setting}={cfg!r} must be the dict of a loss, or a list of such dicts')
+    if len(cfgs) != count:
+        raise SettingError(
+            f'{setting} is a list of {len(cfgs)} losses, and needs {count}: one for each of the '
+            f'{what}'
+        )
+    losses = nn.ModuleList()
+    for one in cfgs:
+        try:
+            losses.append(MODELS.build(dict(one)))
+        except (KeyError, TypeError, ValueError) as error:
+            raise SettingError(
+                f"{setting}={dict(one)} makes no loss ({error}); dict(type='JointMSELoss') fits"
+            ) from error
+    return losses

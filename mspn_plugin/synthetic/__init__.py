@@ -1,0 +1,1 @@
+"""Rendered people in COCO's layout."""

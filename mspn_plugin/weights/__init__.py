@@ -1,0 +1,1 @@
+"""Checkpoints: read safely, explained where they do not fit, converted."""

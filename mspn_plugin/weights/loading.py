@@ -1,0 +1,339 @@
+"""Weights for the backbone from files: which fit it, and what to say of those that don't."""
+
+import pickle
+import re
+from contextlib import contextmanager
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+
+from mmengine.runner import CheckpointLoader
+from torch import Tensor, nn
+
+from ..errors import SettingError
+
+
+@contextmanager
+def reading(name: str) -> Iterator[None]:
+    """Turn whatever ends the reading of a checkpoint into one message.
+
+    A damaged file makes torch and pickle raise nearly anything, so nothing is told apart but a file
+    that was refused.
+
+    Args:
+        name (str): How the message calls the checkpoint.
+
+    Raises:
+        SettingError: If the block raises an error other than that a file is missing.
+    """
+    try:
+        yield
+    except (SettingError, FileNotFoundError):
+        raise
+    except pickle.UnpicklingError as error:
+        raise SettingError(
+            f'{name} is no checkpoint of tensors and plain values alone, so that loading it could '
+            f'run code, and it is refused ({" ".join(str(error).split())[:200]})'
+        ) from error
+    except Exception as error:
+        raise SettingError(
+            f'{name} cannot be read as a checkpoint; is it complete? '
+            f'({type(error).__name__}: {error})'
+        ) from error
+
+
+def read_checkpoint(checkpoint: str, name: Optional[str] = None, map_location: str = 'cpu') -> Any:
+    """Read a checkpoint as MMEngine does.
+
+    Args:
+        checkpoint (str): A file, a URL or ``torchvision://NAME``.
+        name (str, optional): How a message calls it; by default as it is given.
+        map_location (str): The device to load to.
+
+    Returns:
+        What it holds.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        SettingError: If it cannot be read as a checkpoint.
+    """
+    with reading(name or checkpoint):
+        return CheckpointLoader.load_checkpoint(checkpoint, map_location)
+
+
+def read_backbone_weights(
+    checkpoint: str, prefix: Optional[str] = None, map_location: str = 'cpu'
+) -> Dict[str, Tensor]:
+    """Read a file's weights, without what stands in front of a backbone's names.
+
+    Args:
+        checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them.
+        prefix (str, optional): Only keys that start with it are taken, without it. By default it is
+            ``backbone.`` if the file has such keys.
+        map_location (str): The device to load to.
+
+    Returns:
+        dict[str, Tensor]: The weights.
+
+    Raises:
+        FileNotFoundError: If there is no such file.
+        SettingError: If it cannot be read as a checkpoint.
+    """
+    weights = weights_in(read_checkpoint(checkpoint, map_location=map_location))
+    if prefix is None and any(key.startswith('backbone.') for key in weights):
+        prefix = 'backbone.'
+    if prefix is None:
+        return weights
+    return _below(weights, prefix.rstrip('.') + '.')
+
+
+def weights_in(
+    checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
+) -> Dict[str, Any]:
+    """The weights of what a file held, without wrappers.
+
+    Args:
+        checkpoint: A state dict, or a dict that has one under the name of a wrapper.
+        wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
+
+    Returns:
+        dict[str, Any]: The weights, without a prefix ``module.``
+
+    Raises:
+        SettingError: If it holds none.
+    """
+    for wrapper in wrappers:
+        if isinstance(checkpoint, Mapping):
+            checkpoint = checkpoint.get(wrapper, checkpoint)
+    if not isinstance(checkpoint, Mapping):
+        raise SettingError(f'it holds a {type(checkpoint).__name__}, not weights by their names')
+    return {re.sub(r'^module\.', '', str(key)): value for key, value in checkpoint.items()}
+
+
+def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> List[str]:
+    """Compare a checkpoint with the estimator that it is to be loaded into.
+
+    MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
+    number of joints is trained from a trained network; anything else is a mistake.
+
+    Args:
+        checkpoint: What was read from the file.
+        model (nn.Module): The estimator.
+        whole (bool): Whether all of the estimator must get its weights, as for a test or to resume
+            a training. Otherwise its backbone must, or all of it where it has none.
+
+    Returns:
+        list[str]: The weights that will be skipped or keep their start, in words.
+
+    Raises:
+        SettingError: If the checkpoint is a mistake; it says what does not fit, and what to do.
+    """
+    check_origin(weights_in(checkpoint))
+    given = weights_in(checkpoint, ['state_dict'])
+    # MMPose 0.x called the head so; MMPose renames it while loading.
+    given = {key.replace('keypoint_head', 'head'): value for key, value in given.items()}
+    own = model.state_dict()
+    prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
+    if is_mspn(_below(own, prefix)):
+        check_backbone_weights(_below(given, prefix), _below(own, prefix))
+    if prefix and not _below(given, prefix) and (is_mspn(given) or is_resnet(given)):
+        raise SettingError(
+            'it holds a backbone alone; name it in `init_cfg` of the backbone, '
+            "dict(type='Pretrained', checkpoint=FILE)"
+        )
+    missing = [key for key in own if key not in given and not key.endswith('num_batches_tracked')]
+    other = {text.split(' ', 1)[0]: text for text in misshapen(given, own)}
+    needed = [key for key in (*missing, *other) if whole or key.startswith(prefix)]
+    if needed:
+        lacking = [key for key in missing if key in needed]
+        unfit = [other[key] for key in other if key in needed]
+        strange = [key for key in given if key not in own]
+        parts = counted({'missing': lacking, 'of another shape': unfit, 'not known': strange})
+        part = 'network' if whole or not prefix else 'backbone'
+        raise SettingError(
+            f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
+            f'config that it was trained with, or a checkpoint of this {part}'
+        )
+    spoiled = [
+        key for key in own if key in given and key not in other and not given[key].isfinite().all()
+    ]
+    if spoiled:
+        raise SettingError(f'it holds numbers that are NaN or infinite: {some(spoiled)}')
+    return [*other.values(), *(f'{key} (missing)' for key in missing)]
+
+
+def check_origin(weights: Mapping[str, Any]) -> None:
+    """Refuse weights of the authors' release that were not converted.
+
+    Args:
+        weights (Mapping[str, Any]): Weights by their names, as :func:`weights_in` gives them.
+
+    Raises:
+        SettingError: If they are; it names the command that converts them.
+    """
+    if any(re.match(r'stage\d+\.(down|up)sample\.', key) for key in weights):
+        raise SettingError(
+            "it is a checkpoint of the authors' release; convert it once with "
+            '`python -m mspn_plugin.checkpoint megvii IN OUT`, and use OUT'
+        )
+
+
+def _below(weights: Mapping[str, Any], prefix: str) -> Dict[str, Any]:
+    """The weights whose names start with a prefix, without it."""
+    return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
+
+
+def is_mspn(weights: Mapping[str, Any]) -> bool:
+    """Tell whether the keys are those of ``MSPNBackbone`` or of MMPose's ``MSPN``."""
+    return any(key.startswith('multi_stage_mspn.') for key in weights)
+
+
+def is_resnet(weights: Mapping[str, Any]) -> bool:
+    """Tell whether the keys are those of a ResNet in torchvision's layout."""
+    return 'conv1.weight' in weights and 'layer1.0.conv1.weight' in weights
+
+
+def convert_resnet(
+    weights: Mapping[str, Tensor], stages: Sequence[int], num_units: int
+) -> Dict[str, Tensor]:
+    """Name a ResNet's weights, in torchvision's layout, as ``MSPNBackbone`` names them.
+
+    A stage's way down has the blocks of a ResNet, so that weights trained on ImageNet fit the stem
+    and every stage. The classifier is left out, and so are layers that a stage has no units for.
+
+    Args:
+        weights (Mapping[str, Tensor]): A ResNet of bottlenecks, such as ResNet-50.
+        stages (Sequence[int]): Indices of the stages that are to get the weights.
+        num_units (int): The number of down units of a stage.
+
+    Returns:
+        dict[str, Tensor]: The stem's and these stages' weights.
+    """
+    converted: Dict[str, Tensor] = {}
+    for key, value in weights.items():
+        if key.startswith(('conv1.', 'bn1.')):
+            converted['top.top.0.' + key.replace('1.', '.', 1)] = value
+            continue
+        match = re.match(r'layer(\d+)\.', key)
+        if match and int(match[1]) <= num_units:
+            name = key.replace('downsample.0.', 'downsample.conv.')
+            name = name.replace('downsample.1.', 'downsample.bn.')
+            for stage in stages:
+                converted[f'multi_stage_mspn.{stage}.downsample.{name}'] = value
+    return converted
+
+
+class _Settings(NamedTuple):
+    """The backbone's settings that the names of its weights give away."""
+
+    num_stages: int
+    num_blocks: List[int]
+    aggregation: bool
+
+
+def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse weights of a network that was built with other settings.
+
+    Args:
+        weights (Mapping[str, Tensor]): The weights to load, under the backbone's names. Without
+            any of a stage they are not judged.
+        own (Mapping[str, Tensor]): The backbone's own.
+
+    Raises:
+        SettingError: If they are of another network; it names the setting.
+    """
+    if not is_mspn(weights):
+        return
+    given, present = _settings(weights), _settings(own)
+    for name, theirs, ours in zip(_Settings._fields, given, present, strict=True):
+        if theirs != ours:
+            hint = f', with num_units={len(given.num_blocks)}' if name == 'num_blocks' else ''
+            if name == 'num_stages':
+                hint = ' in the backbone and the head'
+                if given.num_stages > present.num_stages:
+                    hint += (
+                        f', and active_stages={ours} in both to run only the first '
+                        f'{"stages" if present.num_stages > 1 else "stage"}'
+                    )
+            raise SettingError(
+                f'the checkpoint has {name}={theirs} and the backbone {name}={ours}; '
+                f'set {name}={theirs}{hint}'
+            )
+    _check_stem_and_shapes(weights, own)
+
+
+def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    """Refuse a ResNet whose weights have no place in the backbone.
+
+    Args:
+        weights (Mapping[str, Tensor]): What :func:`convert_resnet` gave.
+        own (Mapping[str, Tensor]): The backbone's own weights.
+
+    Raises:
+        SettingError: If it has other blocks or shapes; it names the setting.
+    """
+    theirs, ours = _num_blocks(weights), _num_blocks(own)
+    if theirs != ours[: len(theirs)]:
+        raise SettingError(
+            f'the ResNet has {theirs} blocks and the backbone num_blocks={ours}; set the one to '
+            'fit the other'
+        )
+    if not any(key.endswith('.conv3.weight') for key in weights):
+        raise SettingError(
+            'the ResNet has blocks of two convolutions, as ResNet-18 and 34 have; the stages are '
+            'made of bottlenecks, as ResNet-50, 101 and 152 are'
+        )
+    _check_stem_and_shapes(weights, own)
+
+
+def some(names: Sequence[str], shown: int = 4) -> str:
+    """Name the first few of many in a message."""
+    more = f' and {len(names) - shown} more' if len(names) > shown else ''
+    return (', '.join(names[:shown]) or 'none') + more
+
+
+def counted(keys: Mapping[str, Sequence[str]], shown: int = 4) -> List[str]:
+    """Say of each kind of keys how many there are and which; kinds without any are left out."""
+    return [f'{len(names)} {kind}: {some(names, shown)}' for kind, names in keys.items() if names]
+
+
+def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> List[str]:
+    """List the weights that both have in different shapes, in words."""
+    return [
+        f'{key} {shape_of(given[key])} instead of {list(own[key].shape)}'
+        for key in own
+        if key in given and shape_of(given[key]) != list(own[key].shape)
+    ]
+
+
+def shape_of(value: Any) -> Any:
+    """A tensor's shape as a list, and of anything else the name of its type."""
+    return list(value.shape) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+    strangers = [key for key in weights if key.startswith('top.') and key not in own]
+    if strangers:
+        raise SettingError(
+            f'norm_cfg gives the backbone other norm layers than the file has: {some(strangers)}'
+        )
+    wrong = misshapen(weights, own)
+    if wrong:
+        raise SettingError(
+            'unit_channels, stem_channels or double_channels give the backbone other channels '
+            f'than the file has: {some(wrong)}'
+        )
+
+
+def _settings(weights: Mapping[str, Any]) -> _Settings:
+    stages = {int(key.split('.')[1]) for key in weights if key.startswith('multi_stage_mspn.')}
+    aggregation = any('.out_skip1.' in key for key in weights)
+    return _Settings(1 + max(stages), _num_blocks(weights), aggregation)
+
+
+def _num_blocks(weights: Mapping[str, Any]) -> List[int]:
+    blocks: Dict[int, int] = {}
+    for key in weights:
+        match = re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key)
+        if match:
+            unit, block = int(match[1]), int(match[2])
+            blocks[unit] = max(blocks.get(unit, 0), block + 1)
+    return [blocks[unit] for unit in sorted(blocks)]
