@@ -29,7 +29,7 @@ $(INSTALLED): requirements/lock.txt requirements/source.txt requirements/torch.t
 	touch $@
 
 $(DEMO)/data: | $(INSTALLED)
-	$(BIN)/python -m mspn_plugin.synthetic --out $@ --train 1600 --val 200 --seed 0
+	$(BIN)/mspn synthetic --out $@ --train 1600 --val 200 --seed 0
 
 # Interrupted, it goes on from the last checkpoint; finished, it evaluates and draws again.
 demo: export COCO_ROOT = $(DEMO)/data
@@ -37,7 +37,7 @@ demo: $(INSTALLED) | $(DEMO)/data
 	$(BIN)/mim train mmpose $(DEMO_CONFIG) --work-dir $(DEMO)/training --resume
 	best=$$(ls -t $(DEMO)/training/best_coco_AP_epoch_*.pth | head -1) && \
 	$(BIN)/mim test mmpose $(DEMO_CONFIG) --checkpoint $$best --work-dir $(DEMO)/test --out $(DEMO)/ap.json && \
-	$(BIN)/python -m mspn_plugin.predict $(DEMO_CONFIG) $$best $(DEMO)/data/val2017/*0.jpg \
+	$(BIN)/mspn predict $(DEMO)/data/val2017/*0.jpg --config $(DEMO_CONFIG) --checkpoint $$best \
 		--boxes $(DEMO)/data/annotations/person_keypoints_val2017.json \
 		--out $(DEMO)/poses --show-stages --overwrite && \
 	$(BIN)/python -c "import json, sys; [print(f'{k:14}{v:.3f}') for k, v in \

@@ -15,10 +15,12 @@ setup(
         'mspn_plugin.configs',
         'mspn_plugin.configs._base_',
     ],
+    py_modules=['mspn_cli'],
     package_dir={'mspn_plugin.configs': 'configs'},
     package_data={'mspn_plugin.configs': ['*.yml']},
+    entry_points={'console_scripts': ['mspn = mspn_cli:main']},
     python_requires='>=3.10',
     # MMPose and its companions are not listed: pip can't resolve mmpose 1.3.2, which asks for a
     # package that no longer builds. requirements/ and docs/install.md say how they are installed.
-    install_requires=['numpy', 'opencv-python', 'tqdm'],
+    install_requires=['click', 'numpy', 'opencv-python', 'rich', 'tqdm'],
 )

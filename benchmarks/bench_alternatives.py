@@ -9,7 +9,7 @@ elsewhere.
 
 import copy
 import functools
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -26,7 +26,7 @@ from mmpose.apis import init_model  # isort: skip
 CONFIG = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210e_coco-256x192'
 
 
-def networks() -> Dict[str, nn.Module]:
+def networks() -> dict[str, nn.Module]:
     """Build the network as it is, and what is tried."""
     plain = init_model(Config.fromfile(find_config(CONFIG)), device='cpu')
     folded = fuse_conv_bn(copy.deepcopy(plain))
@@ -45,7 +45,7 @@ def heatmaps(model: nn.Module, images: Tensor) -> Tensor:
     return model.head(model.extract_feat(images))[-1]
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure everything.
 
     Args:

@@ -9,7 +9,7 @@ there before. It counts activations, gradients of activations and temporaries al
 """
 
 import argparse
-from typing import Any, Dict, List
+from typing import Any
 
 import torch
 from rows import make_row, print_row
@@ -25,7 +25,7 @@ from mmpose.models import MSPN  # isort: skip
 MIB = 2**20
 
 
-def pair(num_stages: int, **settings: Any) -> Dict[str, nn.Module]:
+def pair(num_stages: int, **settings: Any) -> dict[str, nn.Module]:
     """Build our network and MMPose's with the same weights."""
     ours = MSPNBackbone(num_stages=num_stages, **settings)
     theirs = MSPN(num_stages=num_stages, num_blocks=[3, 4, 6, 3])
@@ -46,7 +46,7 @@ def peak_memory(network: nn.Module, images: Tensor) -> int:
     return cost.peak_memory(lambda: train_step(network, images))
 
 
-def row(what: str, networks: Dict[str, nn.Module], call: Any, repeats: int) -> Dict[str, Any]:
+def row(what: str, networks: dict[str, nn.Module], call: Any, repeats: int) -> dict[str, Any]:
     """Time both networks in turn."""
     times = interleaved(
         {name: lambda n=n: call(n) for name, n in networks.items()}, repeats=repeats, warmup=1
@@ -67,7 +67,7 @@ def memory(height: int, width: int, batch: int = 2) -> str:
     )
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure everything.
 
     Args:

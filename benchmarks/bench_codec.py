@@ -10,8 +10,9 @@ too.
 
 import functools
 import itertools
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -29,7 +30,7 @@ KERNELS = (15, 11, 9, 7, 5)
 PARITY = Path(__file__).resolve().parent.parent / 'tests' / 'golden' / 'megvii_decode.npz'
 
 
-def persons(count: int) -> Tuple[np.ndarray, np.ndarray]:
+def persons(count: int) -> tuple[np.ndarray, np.ndarray]:
     """Make joints (count, 1, K, 2) anywhere in the input, nine of ten visible (count, 1, K)."""
     rng = np.random.default_rng(0)
     joints = rng.uniform(0, INPUT, (count, 1, JOINTS, 2)).astype(np.float32)
@@ -46,18 +47,18 @@ def predicted(joints: np.ndarray, visible: np.ndarray) -> Tensor:
 
 def row(
     what: str,
-    calls: Dict[str, Callable[[], object]],
+    calls: dict[str, Callable[[], object]],
     repeats: int,
     persons_each: Sequence[int],
     note: str = '',
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Time two contenders in turn and divide by the persons that each takes."""
     times = interleaved(calls, repeats=repeats)
     ours, theirs = (timing.median / count for timing, count in zip(times.values(), persons_each))
     return make_row('codec', what, ours, theirs, note)
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure everything.
 
     Args:

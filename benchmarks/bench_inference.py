@@ -8,8 +8,9 @@ take turns; the first call of each turn is thrown away.
 
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -121,7 +122,7 @@ def onnx_call(model: nn.Module, x: torch.Tensor, path: Path) -> Callable[[], obj
     return lambda: session.run(None, feed)
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure.
 
     Args:
@@ -130,7 +131,7 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     Returns:
         list[dict]: Rows of topic, what, ours_ms, mmpose_ms, ratio and note.
     """
-    rows: List[Dict[str, Any]] = []
+    rows: list[dict[str, Any]] = []
 
     def row(what: str, mine: Timing, theirs: Timing, note: str = '') -> None:
         rows.append(make_row('inference', what, mine.median, theirs.median, note))
@@ -208,7 +209,7 @@ def run(quick: bool) -> List[Dict[str, Any]]:
     return rows
 
 
-def mspn_meta(config: Config) -> Dict[str, Any]:
+def mspn_meta(config: Config) -> dict[str, Any]:
     """The data set's description, as MMPose's functions want it."""
     from mmpose.apis.inference import dataset_meta_from_config
 

@@ -10,8 +10,9 @@ import contextlib
 import io
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any
 
 import numpy as np
 from mmengine.config import Config
@@ -45,7 +46,7 @@ def data_root(folder: str) -> str:
 
 def sampling(
     config: str, root: str, persons: int, change: Callable[[Any], None] = lambda dataset: None
-) -> Callable[[], List[Any]]:
+) -> Callable[[], list[Any]]:
     """Make a call that takes a config's first training samples."""
     settings = Config.fromfile(find_config(config)).train_dataloader.dataset
     settings.data_root = root
@@ -53,7 +54,7 @@ def sampling(
     with DefaultScope.overwrite_default_scope('mmpose'), contextlib.redirect_stdout(io.StringIO()):
         dataset = DATASETS.build(settings)
 
-    def take() -> List[Any]:
+    def take() -> list[Any]:
         np.random.seed(0)
         return [dataset.prepare_data(index % len(dataset)) for index in range(persons)]
 
@@ -67,7 +68,7 @@ def draw_on_device(dataset: Any) -> None:
             step['encoder'].draw_on_device = True
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure everything.
 
     Args:

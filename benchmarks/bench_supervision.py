@@ -5,7 +5,8 @@ and weights, and their losses are compared before they are timed. Times are medi
 runs, the first call of each turn thrown away, on the CPU and on a GPU where there is one.
 """
 
-from typing import Any, Callable, Dict, List, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +32,7 @@ MMPOSE_LOSSES.append(dict(type='KeypointOHKMMSELoss', use_target_weight=True))
 Contenders = Mapping[str, Callable[[], Tensor]]
 
 
-def samples(persons: int, device: str) -> List[PoseDataSample]:
+def samples(persons: int, device: str) -> list[PoseDataSample]:
     """Make what a loader hands over for persons with joints anywhere, 3 of 10 unlabelled."""
     rng = np.random.default_rng(0)
     codec = CoarseToFineHeatmap()
@@ -69,7 +70,7 @@ def unit_losses(maps: Sequence[Tensor], batch: Sequence[PoseDataSample]) -> Cont
     return {name: lambda m=m: step(*m) for name, m in modules.items()}
 
 
-def heads(channels: int, device: str) -> Dict[str, nn.Module]:
+def heads(channels: int, device: str) -> dict[str, nn.Module]:
     """Build our head and MMPose's with the same weights."""
     ours = MultiStageHeatmapHead(STAGES, CODEC, unit_channels=channels)
     theirs = MSPNHead(
@@ -123,7 +124,7 @@ def prediction(persons: int, batch: Sequence[PoseDataSample], device: str) -> Co
     return {name: lambda h=h: step(h) for name, h in heads(channels, device).items()}
 
 
-def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> Dict[str, Any]:
+def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> dict[str, Any]:
     """Check that both sides compute the same, then time them in turn."""
     torch.testing.assert_close(
         contenders['ours'](), contenders['mmpose'](), rtol=1e-5, atol=1e-5, check_stride=False
@@ -132,7 +133,7 @@ def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> Dict
     return make_row('supervision', what, times['ours'].median, times['mmpose'].median, note)
 
 
-def run(quick: bool) -> List[Dict[str, Any]]:
+def run(quick: bool) -> list[dict[str, Any]]:
     """Measure everything.
 
     Args:

@@ -1,7 +1,8 @@
 """MMPose's models beside ours: which configs, and what they are called in the tables."""
 
 import dataclasses
-from typing import Any, Dict, Iterable, List, Mapping
+from collections.abc import Iterable, Mapping
+from typing import Any
 
 from rows import make_row
 
@@ -39,7 +40,7 @@ def fused_mspn(stages: int) -> Subject:
     )
 
 
-def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> List[Subject]:
+def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> list[Subject]:
     """All models of the comparison, in the order of the tables."""
     found = [Subject(config, name=name) for name, config in others.items()]
     for number in stages:
@@ -47,7 +48,7 @@ def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> List[
     return found
 
 
-def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> List[Dict[str, Any]]:
+def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> list[dict[str, Any]]:
     """The network's and the training step's rows: ours beside MMPose's of as many stages.
 
     Args:

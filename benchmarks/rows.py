@@ -1,10 +1,11 @@
 """One row of a benchmark: what was measured, ours beside the other's. Every topic makes these."""
 
 import argparse
-from typing import Any, Callable, Dict, List, Optional
+from collections.abc import Callable
+from typing import Any
 
 
-def make_row(topic: str, what: str, ours: float, theirs: float, note: str = '') -> Dict[str, Any]:
+def make_row(topic: str, what: str, ours: float, theirs: float, note: str = '') -> dict[str, Any]:
     """Make a row.
 
     Args:
@@ -28,7 +29,7 @@ def make_row(topic: str, what: str, ours: float, theirs: float, note: str = '') 
     )
 
 
-def print_row(row: Dict[str, Any], beside: str = 'MMPose') -> None:
+def print_row(row: dict[str, Any], beside: str = 'MMPose') -> None:
     """Print a row of :func:`make_row`.
 
     Args:
@@ -42,7 +43,7 @@ def print_row(row: Dict[str, Any], beside: str = 'MMPose') -> None:
 
 
 def run_topic(
-    description: Optional[str], run: Callable[[bool], List[Dict[str, Any]]], beside: str = 'MMPose'
+    description: str | None, run: Callable[[bool], list[dict[str, Any]]], beside: str = 'MMPose'
 ) -> None:
     """Run one topic from the command line, and print its rows.
 

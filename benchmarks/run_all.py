@@ -15,10 +15,11 @@ import json
 import multiprocessing
 import sys
 import time
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from types import ModuleType
-from typing import Any, Callable, Dict, List, Mapping, Optional, Sequence
+from typing import Any
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
@@ -28,7 +29,7 @@ import scaling  # noqa: E402
 import write_docs  # noqa: E402
 from rich.console import Console  # noqa: E402
 
-from mspn_plugin import benchmark  # noqa: E402
+from mspn_plugin.benchmark import compare as benchmark  # noqa: E402
 from mspn_plugin.benchmark.report import draw, write  # noqa: E402
 from mspn_plugin.measure.machine import describe, short_name  # noqa: E402
 
@@ -94,7 +95,7 @@ SIZES = {
 }
 
 
-def main(arguments: Optional[Sequence[str]] = None) -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 1 where a topic failed, 130 after an interrupt."""
     args = _parse(arguments)
     console = Console()
@@ -105,18 +106,18 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         )
     machine = describe(size.settings.device)
     target = Path(args.results) / f'{short_name(machine)}.json'
-    result: Dict[str, Any] = dict(machine=machine, complete=False, parts={})
+    result: dict[str, Any] = dict(machine=machine, complete=False, parts={})
     if args.only is not None:
         result['parts'] = _kept(target, machine)
 
     def save() -> None:
         write(target, json.dumps(result, indent=1) + '\n')
 
-    def measure(name: str, call: Callable[[Dict[str, Any]], None]) -> None:
+    def measure(name: str, call: Callable[[dict[str, Any]], None]) -> None:
         if args.only is not None and name not in args.only:
             return
         console.print(f'{name} ...', highlight=False)
-        part: Dict[str, Any] = dict(
+        part: dict[str, Any] = dict(
             started=time.strftime('%Y-%m-%d %H:%M:%S'),
             size=args.size,
             load=describe()['load'],
@@ -131,8 +132,8 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         part['seconds'] = round(time.perf_counter() - begin, 1)
         save()
 
-    def measure_models(part: Dict[str, Any]) -> None:
-        def keep(measured: Dict[str, Any]) -> None:
+    def measure_models(part: dict[str, Any]) -> None:
+        def keep(measured: dict[str, Any]) -> None:
             part['models'] = measured
             save()
 
@@ -143,7 +144,7 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
         part['rows'] = neighbours.claims(part['models']['rows'], size.settings.batch_size)
         draw(part['models'], target.with_name(f'{target.stem}-models.png'))
 
-    def measure_scaling(part: Dict[str, Any]) -> None:
+    def measure_scaling(part: dict[str, Any]) -> None:
         part.update(scaling.run(**{**size.scaling, 'device': size.settings.device}))
         scaling.draw(part, target.with_name(f'{target.stem}-scaling.png'))
 
@@ -166,12 +167,12 @@ def main(arguments: Optional[Sequence[str]] = None) -> int:
     return status
 
 
-def topics() -> List[Path]:
+def topics() -> list[Path]:
     """The topics' modules."""
     return sorted(HERE.glob('bench_*.py'))
 
 
-def _kept(target: Path, machine: Mapping[str, Any]) -> Dict[str, Any]:
+def _kept(target: Path, machine: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of an earlier run, if it was on the same machine with the same versions."""
     if not target.is_file():
         return {}
@@ -194,7 +195,7 @@ def _alone(call: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(call, *arguments).result()
 
 
-def _topic(path: Path, quick: bool) -> List[Dict[str, Any]]:
+def _topic(path: Path, quick: bool) -> list[dict[str, Any]]:
     return _module(path).run(quick)
 
 
@@ -207,7 +208,7 @@ def _module(path: Path) -> ModuleType:
     return module
 
 
-def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('--size', choices=SIZES, default='quick', help='default: %(default)s')
     parser.add_argument('--device', help='cpu, cuda or cuda:N, for the comparison of models')

@@ -1,8 +1,9 @@
 """How the cost of MSPN grows: with stages, input size, batch and persons in a picture."""
 
 import functools
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Sequence, Tuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,14 +20,14 @@ from mspn_plugin.measure.timing import interleaved
 
 def run(
     stages: Sequence[int] = (1, 2, 3, 4),
-    sizes: Sequence[Tuple[int, int]] = ((96, 128), (144, 192), (192, 256), (288, 384)),
+    sizes: Sequence[tuple[int, int]] = ((96, 128), (144, 192), (192, 256), (288, 384)),
     batches: Sequence[int] = (1, 2, 4, 8, 16),
     persons: Sequence[int] = (1, 2, 5, 10, 20),
     repeats: int = 3,
     config: str = 'mspn_coco',
     options: Mapping[str, Any] = {},
     device: str = 'cpu',
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """Measure all four, one variable at a time and the others at the config's values.
 
     Args:
@@ -110,11 +111,11 @@ def _build(
     return init_model(cfg, device=device)
 
 
-def _staged(stages: int) -> Dict[str, Any]:
+def _staged(stages: int) -> dict[str, Any]:
     return {'model.backbone.num_stages': stages, 'model.head.num_stages': stages}
 
 
-def _sized(width: int, height: int) -> Dict[str, Any]:
+def _sized(width: int, height: int) -> dict[str, Any]:
     return {
         'input_size': (width, height),
         'model.head.decoder.input_size': (width, height),
@@ -123,10 +124,10 @@ def _sized(width: int, height: int) -> Dict[str, Any]:
 
 
 def _network_table(
-    variable: str, cases: Mapping[Any, Tuple[nn.Module, Tuple[int, ...]]], repeats: int
-) -> Dict[str, Any]:
-    calls: Dict[str, Callable[[], object]] = {}
-    counts: List[int] = []
+    variable: str, cases: Mapping[Any, tuple[nn.Module, tuple[int, ...]]], repeats: int
+) -> dict[str, Any]:
+    calls: dict[str, Callable[[], object]] = {}
+    counts: list[int] = []
     for value, (model, shape) in cases.items():
         calls[str(value)] = functools.partial(
             _heatmaps, model, torch.rand(shape, device=_device(model))
@@ -155,7 +156,7 @@ def _heatmaps(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
     return last(model.extract_feat(images)[-1][-1])
 
 
-def _persons_table(model: nn.Module, persons: Sequence[int], repeats: int) -> Dict[str, Any]:
+def _persons_table(model: nn.Module, persons: Sequence[int], repeats: int) -> dict[str, Any]:
     rng = np.random.RandomState(0)
     picture = rng.randint(0, 256, (480, 640, 3)).astype(np.uint8)
     corners = rng.uniform((0, 0), (400, 200), (max(persons), 2))
@@ -178,5 +179,5 @@ def _persons_table(model: nn.Module, persons: Sequence[int], repeats: int) -> Di
     )
 
 
-def _seconds(timing: Any) -> Dict[str, float]:
+def _seconds(timing: Any) -> dict[str, float]:
     return dict(median=timing.median, low=timing.low, high=timing.high)

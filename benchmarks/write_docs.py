@@ -2,8 +2,9 @@
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Dict, List, Mapping
+from typing import Any
 
 from mspn_plugin.benchmark import compare as benchmark
 from mspn_plugin.benchmark.report import machine_line, markdown, markdown_table, significant
@@ -54,7 +55,7 @@ def page(results: Path, docs: Path) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
-def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> List[str]:
+def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> list[str]:
     parts = result['parts']
     blocks = [f'## {_title(result["machine"])}', machine_line(result['machine']), _when(parts)]
     if not result['complete']:
@@ -81,11 +82,11 @@ def _when(parts: Mapping[str, Any]) -> str:
     )
 
 
-def _rows(parts: Mapping[str, Any]) -> List[Dict[str, Any]]:
+def _rows(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for part in parts.values() for row in part.get('rows', [])]
 
 
-def _claims(parts: Mapping[str, Any]) -> List[str]:
+def _claims(parts: Mapping[str, Any]) -> list[str]:
     blocks = [
         f'{name} failed: {part["failed"]}' for name, part in parts.items() if 'failed' in part
     ]
@@ -120,7 +121,7 @@ def _claims(parts: Mapping[str, Any]) -> List[str]:
     return blocks
 
 
-def _tried(result: Mapping[str, Any]) -> List[str]:
+def _tried(result: Mapping[str, Any]) -> list[str]:
     rows = [row for row in _rows(result['parts']) if row['topic'] == 'tried']
     if not rows:
         return []
@@ -144,7 +145,7 @@ def _title(machine: Mapping[str, Any]) -> str:
     return f'{name}, {machine["threads"]} threads'
 
 
-def _list(rows: List[Dict[str, Any]]) -> str:
+def _list(rows: list[dict[str, Any]]) -> str:
     return '; '.join(
         f'{row["topic"]}, {row["what"]} ({row["ratio"]:.2f}{"; " * bool(row["note"])}{row["note"]})'
         for row in rows
@@ -156,7 +157,7 @@ def _milliseconds(value: Any) -> str:
 
 
 def _models(result: Mapping[str, Any]) -> str:
-    sources: Dict[str, List[str]] = {}
+    sources: dict[str, list[str]] = {}
     for row in result['rows']:
         if row.get('published'):
             sources.setdefault(row['published']['source'], []).append(row['name'])

@@ -1,6 +1,6 @@
 # A small MSPN on rendered people, for `make demo`: it learns in minutes on two CPU cores.
 #
-#   python -m mspn_plugin.synthetic --out data/synthetic --train 1600 --val 200 --seed 0
+#   mspn synthetic --out data/synthetic --train 1600 --val 200 --seed 0
 #   COCO_ROOT=data/synthetic mim train mmpose configs/mspn_synthetic.py
 #
 # It differs from mspn_coco.py in size (a quarter of the channels, one block per unit, 128x96

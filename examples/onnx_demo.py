@@ -1,4 +1,4 @@
-"""Find one person's joints with a file of `python -m mspn_plugin.export`, without PyTorch.
+"""Find one person's joints with a file of `mspn export`, without PyTorch.
 
 python examples/onnx_demo.py MODEL.onnx PICTURE OUT.jpg [LEFT TOP WIDTH HEIGHT]
 """

@@ -10,12 +10,12 @@ import importlib.util
 import pickle
 import sys
 from functools import partial
-from typing import Any, List, NoReturn, Optional
+from typing import Any, NoReturn
 
 import torch
 from torch.library import Library
 
-_DECLARED_SCHEMAS: List[Library] = []
+_DECLARED_SCHEMAS: list[Library] = []
 
 
 def apply() -> None:
@@ -79,7 +79,7 @@ def import_without_mmcv_ops() -> None:
         return
     from mmcv.utils import ext_loader
 
-    def load_ext(name: str, funcs: List[str]) -> _MissingOps:
+    def load_ext(name: str, funcs: list[str]) -> _MissingOps:
         return _MissingOps()
 
     ext_loader.load_ext = load_ext
@@ -172,7 +172,7 @@ def train_in_half_precision_on_a_cpu() -> None:
     autocast_otherwise = amp.autocast
 
     def autocast(
-        device_type: Optional[str] = None, dtype: Optional[torch.dtype] = None, **kwargs: Any
+        device_type: str | None = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> Any:
         if device_type in (None, 'cpu') and dtype == torch.float16:
             return torch.autocast('cpu', dtype, **kwargs)

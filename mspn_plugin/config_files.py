@@ -7,7 +7,6 @@ A config of one's own inherits one of them with
 
 import difflib
 from pathlib import Path
-from typing import List
 
 from .errors import SettingError
 
@@ -34,7 +33,7 @@ def config_path(name: str) -> str:
     return str(file)
 
 
-def config_names() -> List[str]:
+def config_names() -> list[str]:
     """The names of all configs of the plugin, sorted.
 
     Returns:

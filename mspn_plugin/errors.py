@@ -10,11 +10,12 @@ import pickle
 import re
 import sys
 import traceback
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import TracebackType
-from typing import Any, Callable, Iterator, Optional, Type
+from typing import Any
 
-ShowException = Callable[[Type[BaseException], BaseException, Optional[TracebackType]], object]
+ShowException = Callable[[type[BaseException], BaseException, TracebackType | None], object]
 
 # Where MMPose and MMEngine open the files that a config names, and what the user can do about one
 # that is not there.
@@ -57,7 +58,7 @@ def about(what: str) -> Iterator[None]:
         raise SettingError(f'{what}: {error}') from error
 
 
-def plain_message(error: BaseException) -> Optional[str]:
+def plain_message(error: BaseException) -> str | None:
     """The one message that an error amounts to, where it is a user's to mend.
 
     Args:
@@ -78,7 +79,7 @@ def plain_message(error: BaseException) -> Optional[str]:
         text = ' '.join(str(link).split())
         if picture := re.search(r'occurs when loading `([^`]+)`\.Please check', text):
             return (
-                f'{picture[1]} cannot be read as a picture. `python -m mspn_plugin.check CONFIG` '
+                f'{picture[1]} cannot be read as a picture. `mspn check CONFIG` '
                 'finds all such files in advance.'
             )
         advice = _advice(link.__traceback__)
@@ -91,7 +92,7 @@ def plain_message(error: BaseException) -> Optional[str]:
         if place := _unloadable(link.__traceback__):
             return (
                 f'{place} cannot be loaded ({type(link).__name__}: {text}). '
-                '`python -m mspn_plugin.check CONFIG` lists every fault of the data.'
+                '`mspn check CONFIG` lists every fault of the data.'
             )
         checkpoint = _checkpoint(link.__traceback__)
         if isinstance(link, pickle.UnpicklingError):
@@ -124,9 +125,9 @@ class _PlainExceptHook:
 
     def __call__(
         self,
-        kind: Type[BaseException],
+        kind: type[BaseException],
         error: BaseException,
-        trace: Optional[TracebackType],
+        trace: TracebackType | None,
     ) -> None:
         message = None if os.environ.get('MSPN_TRACEBACK') else plain_message(error)
         if message is None:
@@ -138,7 +139,7 @@ class _PlainExceptHook:
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
     """The error and all that it was raised from, the last one first."""
-    link: Optional[BaseException] = error
+    link: BaseException | None = error
     seen = set()
     while link is not None and id(link) not in seen:
         seen.add(id(link))
@@ -146,7 +147,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
         link = link.__cause__ or link.__context__
 
 
-def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
+def _nobody_in(trace: TracebackType | None) -> str | None:
     """The annotation file of a data set that MMEngine could not pack, because it is empty."""
     for frame, _ in traceback.walk_tb(trace):
         dataset: Any = frame.f_locals.get('self')
@@ -155,7 +156,7 @@ def _nobody_in(trace: Optional[TracebackType]) -> Optional[str]:
     return None
 
 
-def _unloadable(trace: Optional[TracebackType]) -> Optional[str]:
+def _unloadable(trace: TracebackType | None) -> str | None:
     """The annotation, or else the file, at which a data set class of MMPose gave up."""
     place = None
     for frame, _ in traceback.walk_tb(trace):
@@ -171,7 +172,7 @@ def _unloadable(trace: Optional[TracebackType]) -> Optional[str]:
     return place
 
 
-def _checkpoint(trace: Optional[TracebackType]) -> Optional[str]:
+def _checkpoint(trace: TracebackType | None) -> str | None:
     """The file that MMEngine was reading as a checkpoint."""
     for frame, _ in traceback.walk_tb(trace):
         module = str(frame.f_globals.get('__name__', ''))
@@ -180,7 +181,7 @@ def _checkpoint(trace: Optional[TracebackType]) -> Optional[str]:
     return None
 
 
-def _advice(trace: Optional[TracebackType]) -> Optional[str]:
+def _advice(trace: TracebackType | None) -> str | None:
     for frame, _ in traceback.walk_tb(trace):
         module = str(frame.f_globals.get('__name__', ''))
         for reader, advice in _READERS.items():

@@ -5,7 +5,8 @@ Both transforms stand where MMPose's ``GetBBoxCenterScale`` stands and only choo
 its warp equals the release's.
 """
 
-from typing import Any, Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -38,10 +39,10 @@ class MegviiTestBBox(BaseTransform):
         SettingError: If an extension is not above -1.
     """
 
-    def __init__(self, extension: Tuple[float, float] = (0.09, 0.135)) -> None:
+    def __init__(self, extension: tuple[float, float] = (0.09, 0.135)) -> None:
         self.extension = _pair('extension', extension, low=-1)
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the centre and the size.
 
         Args:
@@ -105,16 +106,16 @@ class MegviiTrainBBox(BaseTransform):
     def __init__(
         self,
         extension: float = 0.05,
-        random_extension: Tuple[float, float] = (0.6, 0.8),
-        scale_range: Tuple[float, float] = (0.75, 1.25),
+        random_extension: tuple[float, float] = (0.6, 0.8),
+        scale_range: tuple[float, float] = (0.75, 1.25),
         shrink: float = 0.8,
         max_rotation: float = 45.0,
         rotation_prob: float = 0.5,
         half_body_prob: float = 0.3,
         half_body_min_joints: int = 3,
-        half_body_extension: Tuple[float, float] = (0.6, 0.8),
+        half_body_extension: tuple[float, float] = (0.6, 0.8),
         upper_body_prob: float = 0.6915,
-        upper_body_ids: Optional[Sequence[int]] = None,
+        upper_body_ids: Sequence[int] | None = None,
     ) -> None:
         for name, value in [
             ('rotation_prob', rotation_prob),
@@ -142,7 +143,7 @@ class MegviiTrainBBox(BaseTransform):
         self.upper_body_prob = upper_body_prob
         self.upper_body_ids = upper_body_ids
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the centre, the size and the rotation.
 
         Args:
@@ -185,7 +186,7 @@ class MegviiTrainBBox(BaseTransform):
         return lower if lower.sum() > _MIN_HALF_BODY else upper
 
 
-def _center_and_size(bbox: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def _center_and_size(bbox: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Centres and sizes, both (N, 2) in image pixels, of boxes (N, 4) of two corners."""
     corners = np.asarray(bbox, np.float32).reshape(-1, 2, 2)
     return corners.mean(axis=1), corners[:, 1] - corners[:, 0]

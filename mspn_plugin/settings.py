@@ -1,6 +1,7 @@
 """Checks of single settings that the network and the head share."""
 
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 from mmcv.cnn import build_norm_layer
 

@@ -1,6 +1,7 @@
 """The step of the loader's pipeline that keeps COCO's three kinds of visibility apart."""
 
-from typing import Any, Dict, List, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from mmcv.transforms import BaseTransform
@@ -32,7 +33,7 @@ class KeepVisibility(BaseTransform):
           1 where it is clearly visible, else 0
     """
 
-    def transform(self, results: Dict[str, Any]) -> Dict[str, Any]:
+    def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the second value.
 
         Args:
@@ -75,7 +76,7 @@ class KeepVisibility(BaseTransform):
 
 
 def _values(person: Mapping[str, Any], num_joints: int) -> np.ndarray:
-    triples: List[float] = []
+    triples: list[float] = []
     for part in _BODY_PARTS:  # COCO-WholeBody's annotation is in parts
         if len(triples) < 3 * num_joints:
             triples.extend(person.get(part, []))

@@ -1,10 +1,13 @@
 """Fixtures that several test modules share."""
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner, Result
 
+import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
 
 REPO = Path(__file__).resolve().parent.parent
@@ -40,11 +43,24 @@ def coco_photos(shared_data: Path) -> Path:
 @pytest.fixture(scope='session')
 def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few rendered people in COCO's layout, as the command writes them."""
-    from mspn_plugin.synthetic.coco import main
+    from mspn_plugin.synthetic.coco import render_dataset
 
     folder = tmp_path_factory.mktemp('rendered') / 'coco'
-    main(['--out', str(folder), '--train', '8', '--val', '4', '--seed', '1'])
+    render_dataset(folder, train=8, val=4, seed=1, progress=False)
     return folder
+
+
+@pytest.fixture(scope='session')
+def mspn() -> Callable[..., Result]:
+    """The command ``mspn`` in this process; its arguments may be of any type."""
+
+    def run(*arguments: object) -> Result:
+        result = CliRunner().invoke(mspn_cli.main, [str(argument) for argument in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return run
 
 
 @pytest.fixture(autouse=True)

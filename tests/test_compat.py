@@ -13,18 +13,9 @@ import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
 from mmengine.runner.checkpoint import load_checkpoint
+from support.checkpoints import RunsCode
 
 from mspn_plugin import compat
-
-
-class RunsCode:
-    """Unpickling this calls a function, as a hostile checkpoint would."""
-
-    def __init__(self, function, *arguments):
-        self.call = function, arguments
-
-    def __reduce__(self):
-        return self.call
 
 
 def test_mmpose_and_mmdet_models_import():

@@ -96,7 +96,7 @@ def test_annotations_that_a_data_set_class_cannot_read_are_named(rendered, tmp_p
     message = plain_message(caught.value)
     place = place.format(**content['annotations'][2])
     assert message.startswith(f'{place}{tmp_path / "persons.json"} cannot be loaded')
-    assert 'mspn_plugin.checks.report' in message
+    assert 'mspn check' in message
 
 
 def first_loaded(samples):

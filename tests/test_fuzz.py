@@ -16,7 +16,7 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
-from pages import REPO
+from support.pages import REPO
 
 from mspn_plugin import SettingError, config_path, convert_megvii_checkpoint
 from mspn_plugin.commands.convert import convert_megvii_file

@@ -1,4 +1,4 @@
-"""Measure MMPose models side by side: ``python -m mspn_plugin.benchmark CONFIG [CONFIG...]``.
+"""Measure MMPose models side by side: ``mspn benchmark CONFIG [CONFIG...]``.
 
 A config is a file, a name such as ``mmpose::body_2d_keypoint/.../td-hm_res50_8xb64-...py``, or the
 file name alone of a config of this plugin or else of MMPose. Each becomes a row: parameters,
@@ -27,21 +27,20 @@ Pictures and joints are random, and so are weights without a checkpoint: files t
 download for its ``init_cfg`` are left out, because times don't depend on them.
 """
 
-import argparse
 import contextlib
 import copy
 import functools
 import io
-import json
 import os
 import tempfile
 import time
 import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -61,13 +60,11 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from torch import nn
 
-from ..commands.arguments import add_cfg_options, positive
 from ..config_files import config_names, config_path
 from ..errors import SettingError
 from ..measure import cost
-from ..measure.machine import describe, matrix_rate, short_name
+from ..measure.machine import describe, matrix_rate
 from ..measure.timing import clock, summarise
-from .report import draw, machine_line, markdown, print_tables, write
 
 MEASURES = ('predicting', 'training', 'memory', 'pipeline')
 """What can be left out of a run."""
@@ -101,11 +98,11 @@ class Subject:
     """
 
     config: str
-    checkpoint: Optional[str] = None
+    checkpoint: str | None = None
     name: str = ''
     options: Mapping[str, Any] = field(default_factory=dict)
-    change: Optional[Callable[[nn.Module], nn.Module]] = None
-    skip: Tuple[str, ...] = ()
+    change: Callable[[nn.Module], nn.Module] | None = None
+    skip: tuple[str, ...] = ()
 
 
 @dataclass
@@ -129,17 +126,17 @@ class Settings:
     repeats: int = 5
     seconds: float = 0.3
     flip_test: bool = False
-    skip: Tuple[str, ...] = ()
-    data: Optional[str] = None
+    skip: tuple[str, ...] = ()
+    data: str | None = None
     seed: int = 0
 
 
 def run(
     subjects: Sequence[Subject],
     settings: Settings,
-    after_round: Callable[[Dict[str, Any]], object] = lambda result: None,
-    console: Optional[Console] = None,
-) -> Dict[str, Any]:
+    after_round: Callable[[dict[str, Any]], object] = lambda result: None,
+    console: Console | None = None,
+) -> dict[str, Any]:
     """Measure models side by side.
 
     Args:
@@ -162,7 +159,7 @@ def run(
         console=console,
         disable=console is None,
     )
-    result: Dict[str, Any] = dict(
+    result: dict[str, Any] = dict(
         machine=describe(settings.device),
         started=time.strftime('%Y-%m-%d %H:%M:%S'),
         settings=asdict(settings),
@@ -224,13 +221,13 @@ class Contender:
         self.skip = {*settings.skip, *subject.skip}
         package, separator, _ = subject.config.rpartition('::')
         self.name = subject.name or package + separator + Path(subject.config).stem
-        self.reasons: Dict[str, str] = {}
-        self.notes: Dict[str, str] = {}
+        self.reasons: dict[str, str] = {}
+        self.notes: dict[str, str] = {}
         self.training_batch: Any = None
-        self.figures: Dict[str, Any] = {}
-        self.samples: Dict[str, List[float]] = {}
+        self.figures: dict[str, Any] = {}
+        self.samples: dict[str, list[float]] = {}
 
-    def row(self) -> Dict[str, Any]:
+    def row(self) -> dict[str, Any]:
         """All that is known so far.
 
         Returns:
@@ -315,12 +312,12 @@ class Contender:
         self.figures['multiply_adds'] = cost.multiply_adds(
             lambda: self.model(images, samples, mode='tensor')
         )
-        decoding: List[int] = []
+        decoding: list[int] = []
         with self._decoding(lambda call: decoding.append(cost.multiply_adds(call))):
             whole = cost.multiply_adds(lambda: self.model.test_step(self.single))
         self.figures['predicting_multiply_adds'] = whole - sum(decoding)
 
-    def _persons(self, split: str) -> List[Dict[str, Any]]:
+    def _persons(self, split: str) -> list[dict[str, Any]]:
         dataset = self.cfg[f'{split}_dataloader'].dataset
         topdown = dataset.get('data_mode', 'topdown') == 'topdown'
         rng = np.random.RandomState(self.settings.seed)
@@ -330,7 +327,7 @@ class Contender:
             for index in range(self.settings.batch_size)
         ]
 
-    def _pipeline(self, split: str) -> Callable[[Dict[str, Any]], Any]:
+    def _pipeline(self, split: str) -> Callable[[dict[str, Any]], Any]:
         dataset = self.cfg[f'{split}_dataloader'].dataset
         while 'pipeline' not in dataset and 'dataset' in dataset:
             dataset = dataset.dataset
@@ -345,7 +342,7 @@ class Contender:
                 self.notes[f'{step["type"]} left out of the training pipeline'] = _reason(error)
         return Compose(steps)
 
-    def _batch(self, split: str, persons: Sequence[Dict[str, Any]]) -> Any:
+    def _batch(self, split: str, persons: Sequence[dict[str, Any]]) -> Any:
         pipeline = self._pipeline(split)
         np.random.seed(self.settings.seed)
         collate = self.cfg[f'{split}_dataloader'].get('collate_fn')
@@ -365,7 +362,7 @@ class Contender:
                 )
 
     def _time_test_step(self, name: str, data: Any) -> None:
-        decoding: List[float] = []
+        decoding: list[float] = []
         with self._decoding(lambda call: decoding.append(clock(call, self.settings.device))):
             calls = self._calls(lambda: self.model.test_step(data))
             decoding.clear()
@@ -428,7 +425,7 @@ class Contender:
             return
 
         def measured(*args: Any, **kwargs: Any) -> Any:
-            results: List[Any] = []
+            results: list[Any] = []
             measure(lambda: results.append(decode(*args, **kwargs)))
             return results[0]
 
@@ -502,7 +499,7 @@ def find_config(name: str) -> str:
     )
 
 
-def published(config: str) -> Optional[Dict[str, Any]]:
+def published(config: str) -> dict[str, Any] | None:
     """The AP that a config's own metafile states.
 
     Args:
@@ -609,7 +606,7 @@ def _load(model: nn.Module, checkpoint: str) -> None:
         )
 
 
-def _pictures(folder: str, seed: int) -> List[str]:
+def _pictures(folder: str, seed: int) -> list[str]:
     """Four JPEG files of cloudy noise, which compresses about as well as a photograph."""
     rng = np.random.RandomState(seed)
     paths = [str(Path(folder) / f'{index}.jpg') for index in range(4)]
@@ -620,7 +617,7 @@ def _pictures(folder: str, seed: int) -> List[str]:
     return paths
 
 
-def _metainfo(dataset: Mapping[str, Any]) -> Dict[str, Any]:
+def _metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
     """The joints, skeleton and flip pairs of the data set that a config validates on."""
     while 'metainfo' not in dataset and 'dataset' in dataset:
         dataset = dataset['dataset']
@@ -633,7 +630,7 @@ def _metainfo(dataset: Mapping[str, Any]) -> Dict[str, Any]:
 
 def _persons_in(
     picture: str, meta: Mapping[str, Any], count: int, rng: np.random.RandomState
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """What a data set hands to its pipeline: ``count`` persons of random joints in a picture."""
     width, height = _IMAGE_SIZE
     corner = rng.uniform((0, 0), (width / 2, height / 4), (count, 2))
@@ -659,7 +656,7 @@ def _persons_in(
     return person
 
 
-def _point_to(cfg: Config, data: Optional[str]) -> str:
+def _point_to(cfg: Config, data: str | None) -> str:
     """Let a config test on the data below another folder; says which boxes it tests with."""
     dataset = cfg.test_dataloader.dataset
     before = str(dataset.get('data_root') or '')
@@ -681,109 +678,3 @@ def _point_to(cfg: Config, data: Optional[str]) -> str:
         if evaluator.get('ann_file'):
             evaluator.ann_file = moved(evaluator.ann_file)
     return 'detected' if dataset.get('bbox_file') else 'ground truth'
-
-
-def main(arguments: Optional[Sequence[str]] = None) -> int:
-    """The command ``python -m mspn_plugin.benchmark``.
-
-    Args:
-        arguments (Sequence[str], optional): The command line, without the program's name.
-
-    Returns:
-        int: The exit status: 0, 1 where a config could not be built or run, 130 after an
-        interrupt.
-    """
-    args = _parse(arguments)
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
-    settings = Settings(
-        device=args.device,
-        batch_size=args.batch_size,
-        repeats=args.repeats,
-        seconds=args.seconds,
-        flip_test=args.flip_test,
-        skip=tuple(args.skip),
-        data=args.data,
-        seed=args.seed,
-    )
-    checkpoints = args.checkpoint or [None] * len(args.configs)
-    subjects = [
-        Subject(config, None if file == '-' else file, options=args.cfg_options or {})
-        for config, file in zip(args.configs, checkpoints)
-    ]
-    stem = time.strftime(f'{short_name(describe(args.device))}_%Y%m%d_%H%M%S')
-    target = Path(args.out) / stem
-
-    def save(result: Dict[str, Any]) -> None:
-        write(target.with_name(f'{stem}.json'), json.dumps(result, indent=1))
-
-    result = run(subjects, settings, save, console)
-    write(
-        target.with_name(f'{stem}.md'),
-        f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n',
-    )
-    draw(result, target.with_name(f'{stem}.png'))
-    print_tables(result, console)
-    console.print(f'written: {target}.json, .md and .png', highlight=False, soft_wrap=True)
-    if not result['complete']:
-        return 130
-    return int(any({'building', 'predicting'} & set(row['reasons']) for row in result['rows']))
-
-
-def _parse(arguments: Optional[Sequence[str]]) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.benchmark',
-        description='Measure MMPose models side by side. docs/benchmarks.md says what a figure '
-        'includes.',
-    )
-    parser.add_argument(
-        'configs',
-        nargs='+',
-        metavar='CONFIG',
-        help='a file, mmpose::PATH, or the file name of a config of mspn_plugin or MMPose',
-    )
-    parser.add_argument(
-        '--checkpoint', nargs='+', metavar='FILE', help='one for each config; - for none'
-    )
-    parser.add_argument(
-        '--data', metavar='DIR', help='data for AP; without it the data_root of each config'
-    )
-    parser.add_argument('--batch-size', type=positive, default=8, metavar='N')
-    parser.add_argument(
-        '--repeats', type=positive, default=5, metavar='N', help='rounds over all configs'
-    )
-    parser.add_argument(
-        '--seconds',
-        type=float,
-        default=0.3,
-        metavar='S',
-        help='how long a call is repeated in a round, at most ten times (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--device',
-        default='cuda' if torch.cuda.is_available() else 'cpu',
-        help='cpu, cuda or cuda:N (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--flip-test', action='store_true', help='leave the flip test of the configs on'
-    )
-    parser.add_argument('--skip', nargs='+', default=[], choices=MEASURES, help='leave out')
-    parser.add_argument('--seed', type=int, default=0)
-    parser.add_argument(
-        '--out', default='work_dirs/benchmark', metavar='DIR', help='default: %(default)s'
-    )
-    add_cfg_options(parser, 'replace values of every config')
-    args = parser.parse_args(arguments)
-    if args.checkpoint and len(args.checkpoint) != len(args.configs):
-        parser.error(
-            f'--checkpoint names {len(args.checkpoint)} files for {len(args.configs)} configs; '
-            'give one for each, - for none'
-        )
-    if args.device.startswith('cuda') and not torch.cuda.is_available():
-        parser.error(f'--device {args.device}: torch finds no GPU here')
-    return args
-
-
-if __name__ == '__main__':
-    raise SystemExit(main())

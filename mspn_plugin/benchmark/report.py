@@ -1,8 +1,9 @@
 """How the figures of a benchmark are shown: tables for the terminal, Markdown and a picture."""
 
 import math
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Mapping, Optional, Tuple
+from typing import Any
 
 from rich.console import Console
 from rich.table import Table
@@ -11,7 +12,7 @@ from rich.text import Text
 from ..files import writing
 
 Row = Mapping[str, Any]
-Column = Tuple[str, Callable[[Row, Optional[Row]], str]]
+Column = tuple[str, Callable[[Row, Row | None], str]]
 
 
 def write(path: Path, text: str) -> None:
@@ -56,7 +57,7 @@ def print_tables(result: Mapping[str, Any], console: Console) -> None:
 
 def markdown(result: Mapping[str, Any]) -> str:
     """All tables and the reasons for what is missing, as Markdown."""
-    lines: List[str] = []
+    lines: list[str] = []
     for title, columns in _tables(result):
         lines += [f'**{title}**', '']
         lines += markdown_table([name for name, _ in columns], _cells(result, columns)) + ['']
@@ -66,7 +67,7 @@ def markdown(result: Mapping[str, Any]) -> str:
     return '\n'.join(lines).strip()
 
 
-def markdown_table(names: List[str], rows: List[List[str]]) -> List[str]:
+def markdown_table(names: list[str], rows: list[list[str]]) -> list[str]:
     """The lines of a Markdown table, the first column to the left and the others to the right."""
     rule = '| --- |' + ' ---: |' * (len(names) - 1)
     return (
@@ -101,7 +102,7 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     rows = [row for row in result['rows'] if 'latency' in row]
     if not rows:
         return
-    panels: List[Tuple[str, Callable[[Row], Optional[float]]]] = [
+    panels: list[tuple[str, Callable[[Row], float | None]]] = [
         ('multiply-adds of one person (G)', lambda row: row['multiply_adds'] / 1e9)
     ]
     if any(_accuracy(row) for row in rows):
@@ -134,10 +135,10 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
     save_figure(figure, path)
 
 
-def _tables(result: Mapping[str, Any]) -> List[Tuple[str, List[Column]]]:
+def _tables(result: Mapping[str, Any]) -> list[tuple[str, list[Column]]]:
     size = result['settings']['batch_size']
     rate = result['matrix_multiply_adds_per_second']
-    speed: List[Column] = [
+    speed: list[Column] = [
         ('config', lambda row, first: row['name']),
         ('AP', lambda row, first: _accuracy_cell(row)),
         ('latency ms', lambda row, first: _milliseconds(row, 'latency')),
@@ -147,7 +148,7 @@ def _tables(result: Mapping[str, Any]) -> List[Tuple[str, List[Column]]]:
         (f'training steps/s, batch {size}', lambda row, first: _rate(row, 'training', 1)),
         ('ratio', lambda row, first: _ratio(row, first, 'training')),
     ]
-    costs: List[Column] = [
+    costs: list[Column] = [
         ('config', lambda row, first: row['name']),
         ('input', lambda row, first: 'x'.join(map(str, row.get('input_size', '—')))),
         ('parameters M', lambda row, first: _number(row.get('parameters'), 1e6)),
@@ -156,7 +157,7 @@ def _tables(result: Mapping[str, Any]) -> List[Tuple[str, List[Column]]]:
         (f'MiB predicting, batch {size}', lambda row, first: _mebibytes(row, 'predicting_bytes')),
         (f'MiB training, batch {size}', lambda row, first: _mebibytes(row, 'training_bytes')),
     ]
-    parts: List[Column] = [
+    parts: list[Column] = [
         ('config', lambda row, first: row['name']),
         ('data pipeline ms', lambda row, first: _milliseconds(row, 'pipeline')),
         ('network ms', lambda row, first: _network(row, 'latency')),
@@ -172,12 +173,12 @@ def _tables(result: Mapping[str, Any]) -> List[Tuple[str, List[Column]]]:
     ]
 
 
-def _cells(result: Mapping[str, Any], columns: List[Column]) -> List[List[str]]:
+def _cells(result: Mapping[str, Any], columns: list[Column]) -> list[list[str]]:
     first = next(iter(result['rows']), None)
     return [[cell(row, first) for _, cell in columns] for row in result['rows']]
 
 
-def _reasons(result: Mapping[str, Any]) -> List[str]:
+def _reasons(result: Mapping[str, Any]) -> list[str]:
     return [
         f'{row["name"]}, {what}: {reason}'
         for row in result['rows']
@@ -185,9 +186,9 @@ def _reasons(result: Mapping[str, Any]) -> List[str]:
     ]
 
 
-def _accuracy(row: Row) -> Optional[Tuple[float, str]]:
+def _accuracy(row: Row) -> tuple[float, str] | None:
     """AP and where it is from: measured, or else published."""
-    metrics: Dict[str, float] = (row.get('accuracy') or {}).get('metrics', {})
+    metrics: dict[str, float] = (row.get('accuracy') or {}).get('metrics', {})
     for key, value in metrics.items():
         if key.split('/')[-1] == 'AP':
             return value, 'measured'
@@ -201,7 +202,7 @@ def _accuracy_cell(row: Row) -> str:
     return f'{known[0]:.3f} {known[1]}' if known else '—'
 
 
-def _number(value: Optional[float], unit: float) -> str:
+def _number(value: float | None, unit: float) -> str:
     return '—' if value is None else significant(value / unit)
 
 
@@ -236,7 +237,7 @@ def _rate(row: Row, key: str, amount: int) -> str:
     return significant(amount / row[key]['median']) if key in row else '—'
 
 
-def _ratio(row: Row, first: Optional[Row], key: str) -> str:
+def _ratio(row: Row, first: Row | None, key: str) -> str:
     if key not in row or first is None or key not in first:
         return '—'
     return f'{first[key]["median"] / row[key]["median"]:.2f}'

@@ -6,8 +6,9 @@ nowhere. Here all faults of a file are collected, by the ids of their annotation
 
 import json
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Set, Tuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 from mmengine import fileio
@@ -43,14 +44,14 @@ class Examined(NamedTuple):
     """
 
     found: Found
-    sizes: Dict[str, Tuple[int, int]]
-    ids: Set[int]
+    sizes: dict[str, tuple[int, int]]
+    ids: set[int]
     annotations: int = 0
     persons: int = 0
     crowds: int = 0
 
 
-def read_json(path: Union[str, Path]) -> Any:
+def read_json(path: str | Path) -> Any:
     """Read a JSON file.
 
     Args:
@@ -72,11 +73,11 @@ def read_json(path: Union[str, Path]) -> Any:
 
 def examine_files(
     ann_file: str,
-    bbox_file: Optional[str] = None,
-    joints: Optional[int] = None,
+    bbox_file: str | None = None,
+    joints: int | None = None,
     dataset: str = 'CocoDataset',
     with_area: bool = True,
-) -> Optional[Tuple[Examined, Found]]:
+) -> tuple[Examined, Found] | None:
     """Look for every fault of the files of a data set.
 
     Args:
@@ -100,8 +101,8 @@ def examine_files(
 
 
 def examine(
-    content: Any, joints: Optional[int] = None, dataset: str = 'CocoDataset', with_area: bool = True
-) -> Optional[Examined]:
+    content: Any, joints: int | None = None, dataset: str = 'CocoDataset', with_area: bool = True
+) -> Examined | None:
     """Look for every fault of a file of annotations.
 
     Args:
@@ -127,7 +128,7 @@ def examine(
 
 
 def _coco(
-    content: Dict[str, Any], joints: Optional[int], fields: Sequence[str], with_area: bool
+    content: dict[str, Any], joints: int | None, fields: Sequence[str], with_area: bool
 ) -> Examined:
     found: Found = defaultdict(list)
     sizes, names = _images(content['images'], found)
@@ -138,8 +139,8 @@ def _coco(
     else:
         found[faults.NO_CATEGORIES].append('`categories`')
 
-    kept: List[Tuple[str, Dict[str, Any], List[float]]] = []  # place, annotation, x y v ...
-    seen: Dict[Any, int] = {}
+    kept: list[tuple[str, dict[str, Any], list[float]]] = []  # place, annotation, x y v ...
+    seen: dict[Any, int] = {}
     crowds = 0
     for index, entry in enumerate(content['annotations']):
         if not isinstance(entry, dict):
@@ -180,7 +181,7 @@ def _coco(
         kept.append((place, entry, flat))
 
     # Files may mix skeletons where no number of joints is declared.
-    by_length: Dict[int, List[Tuple[str, Dict[str, Any], List[float]]]] = defaultdict(list)
+    by_length: dict[int, list[tuple[str, dict[str, Any], list[float]]]] = defaultdict(list)
     for person in kept:
         by_length[len(person[2])].append(person)
     persons = sum(_people(people, sizes, with_area, found) for people in by_length.values())
@@ -191,15 +192,15 @@ def _coco(
 
 def _images(
     images: Sequence[Any], found: Found
-) -> Tuple[Dict[int, Tuple[int, int]], Dict[str, Tuple[int, int]]]:
+) -> tuple[dict[int, tuple[int, int]], dict[str, tuple[int, int]]]:
     """Width and height of each image by its id, and by its file name."""
-    sizes: Dict[int, Tuple[int, int]] = {}
-    names: Dict[str, Tuple[int, int]] = {}
-    entries: Dict[int, Any] = {}
+    sizes: dict[int, tuple[int, int]] = {}
+    names: dict[str, tuple[int, int]] = {}
+    entries: dict[int, Any] = {}
     for index, image in enumerate(images):
-        given: Dict[str, Any] = image if isinstance(image, dict) else {}
+        given: dict[str, Any] = image if isinstance(image, dict) else {}
         number: Any = given.get('id')
-        size: Tuple[Any, Any] = given.get('width'), given.get('height')
+        size: tuple[Any, Any] = given.get('width'), given.get('height')
         place = f'id {number}' if 'id' in given else f'images[{index}]'
         if (
             not is_whole(number)
@@ -220,8 +221,8 @@ def _images(
 
 
 def _people(
-    people: Sequence[Tuple[str, Dict[str, Any], List[float]]],
-    sizes: Dict[int, Tuple[int, int]],
+    people: Sequence[tuple[str, dict[str, Any], list[float]]],
+    sizes: dict[int, tuple[int, int]],
     with_area: bool,
     found: Found,
 ) -> int:
@@ -261,9 +262,9 @@ def _people(
     return int((person & ~empty & (counted != 0) & in_a_picture).sum())
 
 
-def _joined(entry: Dict[str, Any], fields: Sequence[str]) -> Optional[List[float]]:
+def _joined(entry: dict[str, Any], fields: Sequence[str]) -> list[float] | None:
     """All joints of an annotation, x, y, v, ...; None if they aren't numbers."""
-    flat: List[float] = []
+    flat: list[float] = []
     for field in fields:
         part = entry[field]
         if not isinstance(part, list):
@@ -277,7 +278,7 @@ def _joined(entry: Dict[str, Any], fields: Sequence[str]) -> Optional[List[float
         return None
 
 
-def _mpii(content: Sequence[Dict[str, Any]], joints: Optional[int]) -> Examined:
+def _mpii(content: Sequence[dict[str, Any]], joints: int | None) -> Examined:
     found: Found = defaultdict(list)
     names: Counter = Counter()
     for index, entry in enumerate(content):
@@ -305,7 +306,7 @@ def _mpii(content: Sequence[Dict[str, Any]], joints: Optional[int]) -> Examined:
     return Examined(found, {}, set(), len(content), len(content))
 
 
-def examine_detections(content: Any, images: Set[int]) -> Found:
+def examine_detections(content: Any, images: set[int]) -> Found:
     """Look for every fault of a file of COCO detection results (``bbox_file``).
 
     Args:

@@ -5,7 +5,7 @@ import itertools
 import math
 import time
 from dataclasses import dataclass
-from typing import Any, List, Optional
+from typing import Any
 
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
@@ -89,8 +89,8 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
     settings.update(num_workers=0, persistent_workers=False)
     settings.pop('prefetch_factor', None)
     loader = Runner.build_dataloader(settings, seed=0)
-    loading: List[float] = []
-    batches: List[Any] = []
+    loading: list[float] = []
+    batches: list[Any] = []
     stream = iter(loader)
     deadline = time.perf_counter() + seconds
     while not batches or (time.perf_counter() < deadline and len(loading) < 20):
@@ -113,13 +113,13 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
     model.zero_grad(set_to_none=True)
     kept = cost.kept_by_training(model, optimizer.optimizer)
     memory = cost.peak_memory(step, kept, device)
-    network: List[float] = []
+    network: list[float] = []
     deadline = time.perf_counter() + seconds
     while len(network) < 2 or (time.perf_counter() < deadline and len(network) < 50):
         network.append(clock(step, device))
     loop = cfg.train_cfg
     steps = len(loader)
-    epochs: Optional[int] = loop.get('max_epochs')
+    epochs: int | None = loop.get('max_epochs')
     return RunCost(
         device=device,
         batch_size=loader.batch_size,
@@ -133,7 +133,7 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
     )
 
 
-def in_words(given: RunCost, gpu_memory: Optional[int] = None) -> List[str]:
+def in_words(given: RunCost, gpu_memory: int | None = None) -> list[str]:
     """A run's cost in sentences.
 
     Args:

@@ -1,7 +1,8 @@
 """What can be wrong with a data set: the kinds of faults, and what MMPose makes of each."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import Dict, Iterable, List, NamedTuple, Optional
+from typing import NamedTuple
 
 ERROR, WARNING = 'error', 'warning'
 
@@ -22,8 +23,8 @@ class Kind(NamedTuple):
     unit: str
     what: str
     effect: str
-    training: Optional[str] = ERROR
-    evaluation: Optional[str] = ERROR
+    training: str | None = ERROR
+    evaluation: str | None = ERROR
 
 
 @dataclass
@@ -38,7 +39,7 @@ class Finding:
 
     kind: Kind
     severity: str
-    places: List[str] = field(default_factory=list)
+    places: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
         count = len(self.places)
@@ -50,10 +51,10 @@ class Finding:
 SHOWN = 5
 """How many places are named."""
 
-Found = Dict[Kind, List[str]]
+Found = dict[Kind, list[str]]
 
 
-def findings(found: Found, training: bool, evaluation: bool) -> List[Finding]:
+def findings(found: Found, training: bool, evaluation: bool) -> list[Finding]:
     """Judge faults by what their data are used for.
 
     Args:
@@ -73,7 +74,7 @@ def findings(found: Found, training: bool, evaluation: bool) -> List[Finding]:
     return sorted(judged, key=lambda finding: finding.severity != ERROR)
 
 
-def errors(judged: Iterable[Finding]) -> List[Finding]:
+def errors(judged: Iterable[Finding]) -> list[Finding]:
     """The findings that would end or spoil a run."""
     return [finding for finding in judged if finding.severity == ERROR]
 

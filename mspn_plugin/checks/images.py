@@ -6,9 +6,10 @@ import os
 import tempfile
 import warnings
 from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing.context import BaseContext
-from typing import Any, Callable, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
 import cv2
 import mmcv
@@ -36,7 +37,7 @@ class Picture(NamedTuple):
     """
 
     path: str
-    size: Optional[Tuple[int, int]] = None
+    size: tuple[int, int] | None = None
 
 
 class Loader(NamedTuple):
@@ -44,12 +45,12 @@ class Loader(NamedTuple):
 
     color_type: str = 'color'
     imdecode_backend: str = 'cv2'
-    backend_args: Optional[dict] = None
+    backend_args: dict | None = None
 
 
 def examine_pictures(
     pictures: Sequence[Picture],
-    loader: Optional[Loader] = None,
+    loader: Loader | None = None,
     workers: int = 1,
     advance: Callable[[int], object] = lambda count: None,
 ) -> Found:
@@ -95,11 +96,11 @@ def _start_worker() -> None:
     Image.MAX_IMAGE_PIXELS = None
 
 
-def _look_at(pictures: Sequence[Picture], loader: Loader) -> List[Tuple[Kind, str]]:
+def _look_at(pictures: Sequence[Picture], loader: Loader) -> list[tuple[Kind, str]]:
     return [report for picture in pictures for report in _faults_of(picture, loader)]
 
 
-def _faults_of(picture: Picture, loader: Loader) -> Iterator[Tuple[Kind, str]]:
+def _faults_of(picture: Picture, loader: Loader) -> Iterator[tuple[Kind, str]]:
     path = picture.path
     try:
         content = fileio.get(path, backend_args=loader.backend_args)
@@ -135,7 +136,7 @@ def _faults_of(picture: Picture, loader: Loader) -> Iterator[Tuple[Kind, str]]:
         yield faults.PICTURE_DARK, path
 
 
-def _decoded(content: bytes, loader: Loader) -> Tuple[Optional[np.ndarray], str]:
+def _decoded(content: bytes, loader: Loader) -> tuple[np.ndarray | None, str]:
     """The picture as ``LoadImage`` decodes it, and what the decoder complained of."""
     _COMPLAINTS.seek(0)
     _COMPLAINTS.truncate()
@@ -150,7 +151,7 @@ def _decoded(content: bytes, loader: Loader) -> Tuple[Optional[np.ndarray], str]
     return decoded, ' '.join(damage[:1])
 
 
-def _second_look(content: bytes) -> Tuple[int, bool, str]:
+def _second_look(content: bytes) -> tuple[int, bool, str]:
     """EXIF orientation, whether there are transparent parts, and what is wrong, by Pillow.
 
     Pillow says of a JPEG that its end is missing, which OpenCV 4 fills up with grey.

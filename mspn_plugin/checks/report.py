@@ -1,18 +1,16 @@
-"""The command that looks for what could end or spoil a run: ``python -m mspn_plugin.check``.
+"""What could end or spoil a run: ``mspn check``.
 
 It reads the annotations and every picture of a config's data sets, builds its data sets and its
 model, compares them, and measures for some seconds what training would cost. Nothing is written.
 """
 
-import argparse
 import contextlib
 import io
 import logging
 import os
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Dict, Iterator, List, Optional, Tuple
+from typing import Any
 
 import torch
 from mmengine.config import Config
@@ -25,7 +23,6 @@ from mmpose.utils import register_all_modules
 from torch import nn
 from tqdm import tqdm
 
-from ..commands.arguments import add_cfg_options, positive
 from ..errors import SettingError, plain_message
 from ..hooks import preflight
 from ..weights.loading import check_estimator_weights, read_checkpoint
@@ -50,11 +47,11 @@ class Source:
         metrics (list[dict]): The configs of its metrics.
     """
 
-    settings: List[str]
-    cfg: Dict[str, Any]
+    settings: list[str]
+    cfg: dict[str, Any]
     training: bool = False
     evaluation: bool = False
-    metrics: List[Dict[str, Any]] = field(default_factory=list)
+    metrics: list[dict[str, Any]] = field(default_factory=list)
 
     @property
     def with_area(self) -> bool:
@@ -80,7 +77,7 @@ class Source:
         return self._joined((self.cfg.get('data_prefix') or {}).get('img', ''))
 
     @property
-    def joints(self) -> Optional[int]:
+    def joints(self) -> int | None:
         """How many joints its class or ``metainfo`` declares, if that can be told."""
         kind = self.cfg.get('type')
         try:
@@ -113,11 +110,11 @@ class Report:
         cost (RunCost | None): What training would cost.
     """
 
-    findings: Dict[str, List[Finding]] = field(default_factory=dict)
-    facts: Dict[str, str] = field(default_factory=dict)
-    cost: Optional[run_cost.RunCost] = None
+    findings: dict[str, list[Finding]] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+    cost: run_cost.RunCost | None = None
 
-    def errors(self) -> List[Finding]:
+    def errors(self) -> list[Finding]:
         """The findings that would end or spoil a run."""
         return errors(finding for part in self.findings.values() for finding in part)
 
@@ -158,7 +155,7 @@ def check(
     return report
 
 
-def sources(cfg: Config) -> List[Source]:
+def sources(cfg: Config) -> list[Source]:
     """The data sets that a config names, each once.
 
     Args:
@@ -167,7 +164,7 @@ def sources(cfg: Config) -> List[Source]:
     Returns:
         list[Source]: Those of training, validation and test; parts of combined ones by themselves.
     """
-    found: List[Source] = []
+    found: list[Source] = []
     for split in SPLITS:
         loader = cfg.get(f'{split}_dataloader')
         if not loader:
@@ -188,7 +185,7 @@ def sources(cfg: Config) -> List[Source]:
     return found
 
 
-def _parts(setting: str, dataset: Any) -> Iterator[Tuple[str, Any]]:
+def _parts(setting: str, dataset: Any) -> Iterator[tuple[str, Any]]:
     if 'datasets' in dataset:
         for index, part in enumerate(dataset['datasets']):
             yield from _parts(f'{setting}.datasets[{index}]', part)
@@ -198,7 +195,7 @@ def _parts(setting: str, dataset: Any) -> Iterator[Tuple[str, Any]]:
         yield setting, dataset
 
 
-def _model(cfg: Config, report: Report) -> Optional[nn.Module]:
+def _model(cfg: Config, report: Report) -> nn.Module | None:
     try:
         model = MODELS.build(cfg.model)
     except Exception as error:
@@ -235,7 +232,7 @@ def _is_local(init_cfg: Any) -> bool:
 
 
 def _check_source(
-    source: Source, model: Optional[nn.Module], images: bool, workers: int, report: Report
+    source: Source, model: nn.Module | None, images: bool, workers: int, report: Report
 ) -> None:
     found: Found = {}
     examined = _examine_files(source, found)
@@ -262,7 +259,7 @@ def _check_source(
     report.findings[source.name] += findings(seen, source.training, source.evaluation)
 
 
-def _examine_files(source: Source, found: Found) -> Optional[Examined]:
+def _examine_files(source: Source, found: Found) -> Examined | None:
     try:
         seen = examine_files(
             source.ann_file,
@@ -282,7 +279,7 @@ def _examine_files(source: Source, found: Found) -> Optional[Examined]:
     return examined
 
 
-def _facts(source: Source, examined: Optional[Examined]) -> str:
+def _facts(source: Source, examined: Examined | None) -> str:
     if examined is None:
         return f'{source.ann_file}'
     return (
@@ -293,8 +290,8 @@ def _facts(source: Source, examined: Optional[Examined]) -> str:
 
 def examine_pictures_of(
     source: Source,
-    dataset: Optional[BaseDataset],
-    examined: Optional[Examined],
+    dataset: BaseDataset | None,
+    examined: Examined | None,
     images: bool,
     workers: int,
 ) -> Found:
@@ -359,7 +356,7 @@ def in_words(report: Report) -> str:
     Returns:
         str: Lines to print.
     """
-    lines: List[str] = []
+    lines: list[str] = []
     for where, listed in report.findings.items():
         lines += [where, f'  {report.facts[where]}'] if where in report.facts else [where]
         for finding in sorted(listed, key=lambda finding: finding.severity != ERROR):
@@ -382,80 +379,3 @@ def in_words(report: Report) -> str:
             counts[finding.severity] += 1
     lines.append(f'kinds of errors: {counts[ERROR]}, of warnings: {counts[faults.WARNING]}')
     return '\n'.join(lines)
-
-
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments (list[str], optional): The command line, without the program's name.
-
-    Returns:
-        int: The exit status: 0 if there are no errors, 1 if there are.
-    """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        if not Path(options.config).is_file():
-            raise SettingError(f'there is no config {options.config}')
-        try:
-            cfg = Config.fromfile(options.config)
-            if options.cfg_options:
-                cfg.merge_from_dict(options.cfg_options)
-        except Exception as error:
-            raise SettingError(
-                f'{options.config} cannot be read as a config ({type(error).__name__}: {error})'
-            ) from error
-        if 'model' not in cfg:
-            raise SettingError(f'the config {options.config} has no `model`')
-        device = options.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-        report = check(cfg, options.images, options.cost, options.workers, device, options.seconds)
-    except SettingError as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
-    except KeyboardInterrupt:
-        parser.exit(130, '\ninterrupted\n')
-    print(in_words(report))
-    return 1 if report.errors() else 0
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.check',
-        description='Look for what could end or spoil a run of a config, in its data, its model '
-        'and its checkpoint, and measure what training would cost. Exit status: 0 if there are no '
-        'errors, 1 if there are, 2 if nothing could be checked.',
-    )
-    parser.add_argument('config', metavar='CONFIG', help="MMPose's config of the run")
-    parser.add_argument(
-        '--images',
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help='read every picture, or look only that they exist (default: read)',
-    )
-    parser.add_argument(
-        '--cost',
-        action=argparse.BooleanOptionalAction,
-        default=True,
-        help='measure memory and time of training, if there are no errors (default: measure)',
-    )
-    parser.add_argument(
-        '--workers',
-        type=positive,
-        default=os.cpu_count() or 1,
-        metavar='N',
-        help='processes that read pictures (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--seconds',
-        type=float,
-        default=10.0,
-        metavar='S',
-        help='how long to measure the network, and again the loading (default: %(default)s)',
-    )
-    parser.add_argument('--device', metavar='D', help='cpu, cuda, ... (default: a GPU if any)')
-    add_cfg_options(parser, "replace values of the config, as MMPose's tools do")
-    return parser
-
-
-if __name__ == '__main__':
-    sys.exit(main())

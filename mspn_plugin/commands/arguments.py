@@ -1,36 +1,87 @@
-"""Arguments that several commands share."""
+"""What the subcommands share: how they end, and arguments that several have."""
+
+from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
+from typing import Any
 
+import click
+import torch
 from mmengine.config import DictAction
 
+from ..errors import SettingError
 
-def positive(text: str) -> int:
-    """Read a whole number from 1 up, as ``type=`` of an argument.
 
-    Args:
-        text (str): What stands on the command line.
+class Command(click.Command):
+    """A subcommand whose function returns its exit status, or None for 0.
 
-    Returns:
-        int: The number.
-
-    Raises:
-        ArgumentTypeError: If it is below 1.
-        ValueError: If it is no whole number; ``argparse`` says so in its own words.
+    A :class:`SettingError` ends it with one message and status 2, an interrupt with status 130.
+    Options that may be given several times take several values at once, as MMPose's tools do:
+    ``--cfg-options A=1 B=2``.
     """
-    number = int(text)
-    if number < 1:
-        raise argparse.ArgumentTypeError(f'{number} is not a whole number from 1 up')
-    return number
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Repeat such an option's name before each of its values."""
+        many = {
+            name
+            for parameter in self.params
+            if isinstance(parameter, click.Option) and parameter.multiple
+            for name in parameter.opts
+        }
+        repeated: list[str] = []
+        option = None
+        for arg in args:
+            if arg.startswith('-') and arg != '-':
+                option = arg if arg in many else None
+                repeated += [] if option else [arg]
+            else:
+                repeated += [option, arg] if option else [arg]
+        return super().parse_args(ctx, repeated)
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the function."""
+        try:
+            status = super().invoke(ctx)
+        except SettingError as error:
+            failure = click.ClickException(str(error))
+            failure.exit_code = 2
+            raise failure from error
+        except KeyboardInterrupt:
+            click.echo('\ninterrupted', err=True)
+            status = 130
+        ctx.exit(status or 0)
 
 
-def add_cfg_options(parser: argparse.ArgumentParser, what: str) -> None:
-    """Add ``--cfg-options`` as MMPose's tools have it.
+def cfg_options(what: str) -> Callable[[Any], Any]:
+    """The option ``--cfg-options`` as MMPose's tools have it; the function gets a dict.
 
     Args:
-        parser (ArgumentParser): The command's parser.
         what (str): The help text.
     """
-    parser.add_argument(
-        '--cfg-options', nargs='+', action=DictAction, metavar='KEY=VALUE', help=what
+
+    def as_dict(ctx: click.Context, parameter: click.Parameter, values: Any) -> dict[str, Any]:
+        parser = argparse.ArgumentParser(exit_on_error=False)
+        parser.add_argument('--cfg-options', nargs='*', action=DictAction, default={})
+        try:
+            return parser.parse_args(['--cfg-options', *values]).cfg_options
+        except ValueError as error:
+            raise click.BadParameter(f'{" ".join(values)} is not KEY=VALUE') from error
+
+    return click.option(
+        '--cfg-options', multiple=True, metavar='KEY=VALUE...', callback=as_dict, help=what
     )
+
+
+def _existing_device(ctx: click.Context, parameter: click.Parameter, name: str | None) -> str:
+    if name is None:
+        return 'cuda' if torch.cuda.is_available() else 'cpu'
+    if name.startswith('cuda') and not torch.cuda.is_available():
+        raise click.BadParameter(f'{name}: torch sees no GPU here; use cpu')
+    return name
+
+
+device = click.option(
+    '--device', callback=_existing_device, help='cpu, cuda, cuda:1, ... (default: a GPU if any)'
+)
+"""The option that names the torch device."""

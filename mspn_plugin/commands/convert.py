@@ -1,25 +1,20 @@
-"""The command that turns other checkpoints into files that ``load_from`` takes.
+"""``mspn convert``."""
 
-``python -m mspn_plugin.checkpoint megvii IN OUT`` converts one of the authors' release. MMPose's
-checkpoints need no conversion.
-"""
-
-import argparse
 import zipfile
 from pathlib import Path
-from typing import Any, List, Optional, Union
+from typing import Any
 
+import click
 import torch
 
 from ..errors import SettingError, about
 from ..files import check_target, writing
 from ..weights.loading import reading
 from ..weights.megvii import convert_megvii_checkpoint
+from .arguments import Command
 
 
-def convert_megvii_file(
-    source: Union[str, Path], target: Union[str, Path], overwrite: bool = False
-) -> int:
+def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool = False) -> int:
     """Convert a file of the authors' release, by :func:`convert_megvii_checkpoint`.
 
     The target appears whole or not at all. Nothing in the source is run: a file that holds more
@@ -59,31 +54,22 @@ def _read(path: Path) -> Any:
         return torch.load(path, map_location='cpu', weights_only=True)
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
-    """Run the command.
+@click.group('convert')
+def command() -> None:
+    """Turn foreign checkpoints and data sets into those of MMPose.
 
-    Args:
-        arguments (list[str], optional): The command line, without the program's name.
+    MMPose's own need no conversion.
     """
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.checkpoint',
-        description='Turn a checkpoint of another code into one that load_from takes. '
-        "MMPose's own need no conversion.",
-    )
-    origins = parser.add_subparsers(dest='origin', required=True)
-    megvii = origins.add_parser(
-        'megvii', help="a checkpoint of the authors' release (megvii-detection/MSPN)"
-    )
-    megvii.add_argument('source', metavar='IN', help="the release's file")
-    megvii.add_argument('target', metavar='OUT', help='the file to write')
-    megvii.add_argument('--overwrite', action='store_true', help='replace OUT if it exists')
-    options = parser.parse_args(arguments)
-    stages = convert_megvii_file(options.source, options.target, options.overwrite)
-    print(
-        f'{options.target}: an estimator of {stages} stage{"s" if stages > 1 else ""}, '
+
+
+@command.command('megvii', cls=Command)
+@click.argument('source', type=Path, metavar='IN')
+@click.argument('target', type=Path, metavar='OUT')
+@click.option('--overwrite', is_flag=True, help='Replace OUT if it exists.')
+def megvii(source: Path, target: Path, overwrite: bool) -> None:
+    """Turn IN, a checkpoint of the authors' release, into one that load_from takes."""
+    stages = convert_megvii_file(source, target, overwrite)
+    click.echo(
+        f'{target}: an estimator of {stages} stage{"s" if stages > 1 else ""}, '
         'for load_from of a config with as many'
     )
-
-
-if __name__ == '__main__':
-    main()

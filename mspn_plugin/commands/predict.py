@@ -1,16 +1,15 @@
-"""The command that finds poses in pictures: ``python -m mspn_plugin.predict``.
+"""``mspn predict``: it writes poses as COCO keypoint results, and draws them."""
 
-It writes the poses as COCO keypoint results, and each picture with the skeletons of its persons.
-"""
-
-import argparse
 import contextlib
 import json
 import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple
+from typing import Any, NamedTuple
 
+import click
 import numpy as np
 import torch
 from torch import nn
@@ -33,8 +32,11 @@ from ..inference.images import (
 from ..inference.predictor import PosePredictor, Poses, load_estimator
 from ..inference.stage_figure import StageHeatmaps
 from ..model.backbone import MSPNBackbone
+from .arguments import Command, device
 
 RESULTS = 'keypoints.json'
+
+PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
 KEYPOINT_SCORE_THR = 0.2
 """Joints with lower scores don't count in a person's score, as in MMPose's ``CocoMetric``."""
@@ -51,7 +53,7 @@ class Frame(NamedTuple):
     """
 
     source: Path
-    number: Optional[int]
+    number: int | None
     image_id: int
     picture: np.ndarray
 
@@ -68,7 +70,7 @@ class Problems:
         tqdm.write(f'skipped: {message}', file=sys.stderr)
 
 
-def result_of(frame: Frame, poses: Poses) -> Iterator[Dict[str, Any]]:
+def result_of(frame: Frame, poses: Poses) -> Iterator[dict[str, Any]]:
     """A picture's persons as COCO keypoint results, with the scores that ``CocoMetric`` gives.
 
     Args:
@@ -97,38 +99,98 @@ def result_of(frame: Frame, poses: Poses) -> Iterator[Dict[str, Any]]:
         yield result
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command.
+@dataclass(frozen=True)
+class Options:
+    """What the command line asks for; the options' help says what each is."""
 
-    Args:
-        arguments (list[str], optional): The command line, without the program's name.
+    sources: tuple[str, ...]
+    config: str
+    checkpoint: str
+    boxes: Path | None
+    out: Path
+    overwrite: bool
+    pictures: bool
+    stages: int | None
+    show_stages: bool
+    precision: str
+    min_box_score: float
+    min_joint_score: float
+    batch_size: int
+    device: str
 
-    Returns:
-        int: The exit status: 0 if everything was done, 3 if something was skipped.
+
+@click.command('predict', cls=Command)
+@click.argument('sources', nargs=-1, required=True, metavar='IMAGE...')
+@click.option('--config', required=True, metavar='CONFIG', help="MMPose's config of the network.")
+@click.option('--checkpoint', required=True, metavar='CHECKPOINT', help='Its weights.')
+@click.option(
+    '--boxes',
+    type=Path,
+    metavar='FILE',
+    help="COCO annotations or detection results with the persons' boxes (default: each image is "
+    'one person).',
+)
+@click.option(
+    '--out',
+    type=Path,
+    default='poses',
+    show_default=True,
+    metavar='DIR',
+    help=f'Folder for {RESULTS} and the images.',
+)
+@click.option('--overwrite', is_flag=True, help='Replace what is in DIR.')
+@click.option('--pictures/--no-pictures', default=True, help=f'Draw, or write {RESULTS} only.')
+@click.option('--stages', type=int, metavar='K', help='Stop after K stages (default: run all).')
+@click.option(
+    '--show-stages',
+    is_flag=True,
+    help='Write the heatmaps of every stage and unit, side by side, as NAME.stages.png.',
+)
+@click.option(
+    '--precision',
+    type=click.Choice(list(PRECISIONS)),
+    default='fp32',
+    show_default=True,
+    help='What the network computes in.',
+)
+@click.option(
+    '--min-box-score',
+    default=0.3,
+    show_default=True,
+    metavar='S',
+    help='Leave out detections below it.',
+)
+@click.option(
+    '--min-joint-score',
+    default=0.6,
+    show_default=True,
+    metavar='S',
+    help='Draw no keypoints below it: 0.5 is a heatmap without a peak, 1.5 a perfect one.',
+)
+@click.option(
+    '--batch-size', default=16, show_default=True, metavar='N', help='Persons in one batch.'
+)
+@device
+def command(**options: Any) -> int:
+    """Find the poses of persons in IMAGEs: files, folders, patterns or videos.
+
+    Exit status: 0 if everything was done, 2 if a setting is wrong, 3 if something was skipped.
     """
-    parser = _parser()
-    options = parser.parse_args(arguments)
-    try:
-        return run(options)
-    except SettingError as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
-    except KeyboardInterrupt:
-        parser.exit(130, '\ninterrupted\n')
+    return run(Options(**options))
 
 
-def run(options: argparse.Namespace) -> int:
+def run(options: Options) -> int:
     """Do what the command line asks."""
-    sources = find(options.images)
+    sources = find(options.sources)
     box_file = BoxFile(options.boxes, options.min_box_score) if options.boxes else None
     targets = _targets(sources, options)
-    device = options.device or ('cuda' if torch.cuda.is_available() else 'cpu')
-    estimator = load_estimator(options.config, options.checkpoint, device)
+    estimator = load_estimator(options.config, options.checkpoint, options.device)
     predictor = PosePredictor(_fused(estimator, options), options.batch_size)
     stages = StageHeatmaps(estimator, options.stages) if options.show_stages else None
     options.out.mkdir(parents=True, exist_ok=True)
 
     problems = Problems()
-    results: List[Dict[str, Any]] = []
+    results: list[dict[str, Any]] = []
     writer = _Writer(targets, predictor.estimator.dataset_meta, options.min_joint_score)
     total = sum(video_facts(s)[1] if is_video(s) else 1 for s in sources)
     with tqdm(total=total, unit='img') as progress, contextlib.closing(writer):
@@ -148,10 +210,7 @@ def run(options: argparse.Namespace) -> int:
     return 3 if problems.count else 0
 
 
-PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
-
-
-def _fused(estimator: nn.Module, options: argparse.Namespace) -> nn.Module:
+def _fused(estimator: nn.Module, options: Options) -> nn.Module:
     is_ours = isinstance(getattr(estimator, 'backbone', None), MSPNBackbone)
     if is_ours:
         return fuse(estimator, options.stages, PRECISIONS[options.precision])
@@ -171,10 +230,10 @@ class _Writer:
     """Draws pictures, and collects a video's frames in one file."""
 
     def __init__(
-        self, targets: Dict[Path, Path], dataset_meta: Dict[str, Any], min_score: float
+        self, targets: dict[Path, Path], dataset_meta: dict[str, Any], min_score: float
     ) -> None:
         self.targets, self.dataset_meta, self.min_score = targets, dataset_meta, min_score
-        self.video: Optional[VideoWriter] = None
+        self.video: VideoWriter | None = None
 
     def add(self, frame: Frame, poses: Poses) -> None:
         drawn = draw_skeletons(
@@ -201,8 +260,8 @@ class _Writer:
 
 
 def _pictures(
-    sources: Sequence[Path], box_file: Optional[BoxFile], problems: Problems, progress: tqdm
-) -> Iterator[Tuple[Frame, np.ndarray, Boxes]]:
+    sources: Sequence[Path], box_file: BoxFile | None, problems: Problems, progress: tqdm
+) -> Iterator[tuple[Frame, np.ndarray, Boxes]]:
     ids = _image_ids(sources, box_file)
     for source in sources:
         try:
@@ -222,7 +281,7 @@ def _pictures(
             progress.update()
 
 
-def _boxes(source: Path, picture: np.ndarray, box_file: Optional[BoxFile]) -> Boxes:
+def _boxes(source: Path, picture: np.ndarray, box_file: BoxFile | None) -> Boxes:
     height, width = picture.shape[:2]
     if box_file is None:
         return whole_picture(width, height)
@@ -236,7 +295,7 @@ def _boxes(source: Path, picture: np.ndarray, box_file: Optional[BoxFile]) -> Bo
     return boxes
 
 
-def _image_ids(sources: Sequence[Path], box_file: Optional[BoxFile]) -> Dict[Path, Iterator[int]]:
+def _image_ids(sources: Sequence[Path], box_file: BoxFile | None) -> dict[Path, Iterator[int]]:
     """Numbers for the results: those of the box file or in the names, else 1, 2, 3, ..."""
     number = box_file.image_id if box_file else number_in
     numbers = [None if is_video(source) else number(source) for source in sources]
@@ -245,14 +304,14 @@ def _image_ids(sources: Sequence[Path], box_file: Optional[BoxFile]) -> Dict[Pat
     return dict.fromkeys(sources, count(1))
 
 
-def _targets(sources: Sequence[Path], options: argparse.Namespace) -> Dict[Path, Path]:
+def _targets(sources: Sequence[Path], options: Options) -> dict[Path, Path]:
     """Where each picture goes, in ``--out``, with names made different where two are alike."""
-    out: Path = options.out
+    out = options.out
     if out.exists() and not out.is_dir():
         raise SettingError(f'--out {out} is a file; it names a folder')
     if options.boxes and any(map(is_video, sources)):
         raise SettingError('--boxes goes with pictures; a video is taken frame by frame, whole')
-    targets: Dict[Path, Path] = {}
+    targets: dict[Path, Path] = {}
     taken = {RESULTS}
     for source in sources:
         suffix = '.mp4' if is_video(source) else '.jpg'
@@ -274,76 +333,3 @@ def _targets(sources: Sequence[Path], options: argparse.Namespace) -> Dict[Path,
         if target.exists() and not options.overwrite:
             raise SettingError(f'{target} exists already; --overwrite replaces it')
     return targets
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.predict',
-        description='Find the poses of persons in pictures. Exit status: 0 if everything was '
-        'done, 2 if a setting is wrong, 3 if something was skipped.',
-    )
-    parser.add_argument('config', metavar='CONFIG', help="MMPose's config of the network")
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights')
-    parser.add_argument(
-        'images', nargs='+', metavar='IMAGE', help='pictures, folders, patterns or videos'
-    )
-    parser.add_argument(
-        '--boxes',
-        type=Path,
-        metavar='FILE',
-        help="COCO annotations or detection results with the persons' boxes (default: each "
-        'picture is one person)',
-    )
-    parser.add_argument(
-        '--out',
-        type=Path,
-        default=Path('poses'),
-        metavar='DIR',
-        help=f'folder for {RESULTS} and the pictures (default: %(default)s)',
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace what is in DIR')
-    parser.add_argument(
-        '--no-pictures', dest='pictures', action='store_false', help=f'write {RESULTS} only'
-    )
-    parser.add_argument(
-        '--stages', type=int, metavar='K', help='stop after K stages (default: run all)'
-    )
-    parser.add_argument(
-        '--show-stages',
-        action='store_true',
-        help='write the heatmaps of every stage and unit, side by side, as NAME.stages.png',
-    )
-    parser.add_argument(
-        '--precision',
-        choices=PRECISIONS,
-        default='fp32',
-        help='what the network computes in (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--min-box-score',
-        type=float,
-        default=0.3,
-        metavar='S',
-        help='leave out detections below it (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--min-joint-score',
-        type=float,
-        default=0.6,
-        metavar='S',
-        help='draw no joints below it: 0.5 is a heatmap without a peak, 1.5 a perfect one '
-        '(default: %(default)s)',
-    )
-    parser.add_argument(
-        '--batch-size',
-        type=int,
-        default=16,
-        metavar='N',
-        help='persons in one batch (default: %(default)s)',
-    )
-    parser.add_argument('--device', metavar='D', help='cpu, cuda, ... (default: a GPU if any)')
-    return parser
-
-
-if __name__ == '__main__':
-    sys.exit(main())

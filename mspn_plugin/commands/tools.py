@@ -1,27 +1,26 @@
-"""MMPose's own tools and demos, started with what they need on today's Python.
+"""``mspn tools``: MMPose's own tools and demos, started with what they need on today's Python.
 
-``python -m mspn_plugin.tools NAME ...`` runs the script NAME that MMPose was installed with, as
-``mim run mmpose NAME ...`` does, with the plugin imported first (``compat.py`` says what that
-mends). It finds the demos too, which ``mim run`` does not.
+``mspn tools NAME ...`` runs the script NAME that MMPose was installed with, as ``mim run mmpose
+NAME ...`` does, with the plugin imported first (``compat.py`` says what that mends). It finds the
+demos too, which ``mim run`` does not.
 """
 
-import argparse
+from __future__ import annotations
+
 import importlib.util
 import runpy
 import sys
 from pathlib import Path
 from types import ModuleType
-from typing import Dict, List, Optional
 
+import click
 import mmpose
 
+from .arguments import Command
 
-def scripts() -> Dict[str, Path]:
-    """MMPose's scripts by name.
 
-    Returns:
-        dict[str, Path]: The file of each tool and demo.
-    """
+def scripts() -> dict[str, Path]:
+    """The file of each of MMPose's tools and demos, by name."""
     home = Path(mmpose.__file__).parent / '.mim'
     files = [*home.glob('demo/*.py'), *home.glob('tools/**/*.py')]
     return {file.stem: file for file in sorted(files)}
@@ -44,30 +43,21 @@ def style_without_seaborn() -> None:
     sys.modules['seaborn'] = seaborn
 
 
-def main(arguments: Optional[List[str]] = None) -> None:
-    """Run the command.
-
-    Args:
-        arguments (list[str], optional): The command line, without the program's name.
-    """
-    found = scripts()
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.tools',
-        description="Run one of MMPose's tools or demos.",
-        epilog='NAME is one of: ' + ', '.join(found),
-    )
-    parser.add_argument('name', metavar='NAME', choices=list(found), help='the script')
-    parser.add_argument('rest', metavar='...', nargs=argparse.REMAINDER, help='its own arguments')
-    args = parser.parse_args(arguments)
-    script = str(found[args.name])
-    if args.name == 'analyze_logs':
+@click.command(
+    'tools',
+    cls=Command,
+    context_settings=dict(ignore_unknown_options=True, allow_interspersed_args=False),
+    epilog='NAME is one of: ' + ', '.join(scripts()),
+)
+@click.argument('name', type=click.Choice(list(scripts())), metavar='NAME')
+@click.argument('rest', nargs=-1, type=click.UNPROCESSED, metavar='...')
+def command(name: str, rest: tuple[str, ...]) -> None:
+    """Run one of MMPose's tools or demos, with its own arguments."""
+    if name == 'analyze_logs':
         style_without_seaborn()
-    previous, sys.argv = sys.argv, [script, *args.rest]
+    script = str(scripts()[name])
+    previous, sys.argv = sys.argv, [script, *rest]
     try:
         runpy.run_path(script, run_name='__main__')
     finally:
         sys.argv = previous
-
-
-if __name__ == '__main__':
-    main()

@@ -8,7 +8,7 @@ is left with half a file, or with none.
 import os
 import zipfile
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any
 
 import torch
 from mmengine.dist import barrier, is_main_process
@@ -28,7 +28,7 @@ class WholeFileBackend(LocalBackend):
     MMEngine writes through it when a hook has ``backend_args=dict(backend='mspn_whole')``.
     """
 
-    def put(self, obj: bytes, filepath: Union[str, Path]) -> None:
+    def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file.
 
         Args:
@@ -110,7 +110,7 @@ class SafeCheckpointHook(CheckpointHook):
             runner (Runner): The runner, with its checkpoint loaded.
         """
         super().before_train(runner)
-        self._outdated: Dict[str, int] = {}
+        self._outdated: dict[str, int] = {}
         if type(self.file_backend) is LocalBackend:
             self.backend_args = dict(backend='mspn_whole')
             self.file_backend = get_file_backend(backend_args=self.backend_args)
@@ -124,7 +124,7 @@ class SafeCheckpointHook(CheckpointHook):
                 runner.logger.info('The validation of the resumed checkpoint is done again.')
                 runner.val_loop.run()
 
-    def after_val_epoch(self, runner: Runner, metrics: Dict[str, Any]) -> None:
+    def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best checkpoint, and note in the newest one that it has been validated.
 
         Args:
@@ -141,7 +141,7 @@ class SafeCheckpointHook(CheckpointHook):
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, step, meta)
 
-    def before_save_checkpoint(self, runner: Runner, checkpoint: Dict[str, Any]) -> None:
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuse weights that are not finite.
 
         Args:
@@ -164,7 +164,7 @@ class SafeCheckpointHook(CheckpointHook):
                 '(optim_wrapper.clip_grad.max_norm)'
             )
 
-    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: Dict[str, int]) -> None:
+    def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
         self._noted = True
         self._remove_outdated()
@@ -179,7 +179,7 @@ class SafeCheckpointHook(CheckpointHook):
                 os.remove(path)
         self._outdated.clear()
 
-    def _folder(self, runner: Runner) -> Optional[Path]:
+    def _folder(self, runner: Runner) -> Path | None:
         """Where the checkpoints of a run lie, before ``before_train`` has set ``out_dir``."""
         if '://' in str(self.out_dir or runner.work_dir):
             return None
@@ -188,7 +188,7 @@ class SafeCheckpointHook(CheckpointHook):
         return Path(self.out_dir, os.path.basename(runner.work_dir.rstrip(os.sep)))
 
 
-def newest_whole(folder: Path, filename_tmpl: str) -> Tuple[Optional[Path], List[Path]]:
+def newest_whole(folder: Path, filename_tmpl: str) -> tuple[Path | None, list[Path]]:
     """Find the checkpoint that was saved last, among those that are whole.
 
     When a file was saved is read from its inside, because copying a folder changes the times of its
@@ -217,7 +217,7 @@ def newest_whole(folder: Path, filename_tmpl: str) -> Tuple[Optional[Path], List
     return None, damaged
 
 
-def is_whole(path: Union[str, Path]) -> bool:
+def is_whole(path: str | Path) -> bool:
     """Tell whether a file that PyTorch saved is complete and has its checksums.
 
     Args:

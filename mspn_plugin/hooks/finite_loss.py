@@ -2,7 +2,7 @@
 
 import math
 import re
-from typing import Any, Dict, Optional
+from typing import Any
 
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
@@ -25,7 +25,7 @@ class FiniteLossHook(Hook):
         runner: Runner,
         batch_idx: int,
         data_batch: Any = None,
-        outputs: Optional[Dict[str, Any]] = None,
+        outputs: dict[str, Any] | None = None,
     ) -> None:
         """Look at the loss of an iteration.
 

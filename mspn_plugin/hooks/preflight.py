@@ -1,7 +1,8 @@
 """Looks at data, model, codec and checkpoint together before the first step."""
 
 import os
-from typing import Any, Dict, Iterable, Iterator, List, Optional, Set, Tuple
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import numpy as np
 from mmengine.dataset import BaseDataset
@@ -32,7 +33,7 @@ class PreflightHook(Hook):
     joints or a missing picture shows up as a tensor of another shape, or hours later. This hook
     compares them, for every loader of the run, and raises one :class:`SettingError` that names
     both settings. It reads the annotation files and folders' listings, but no pictures;
-    ``python -m mspn_plugin.check CONFIG`` does that.
+    ``mspn check CONFIG`` does that.
 
     Args:
         check_images (bool): Whether to look that every picture exists. It lists each folder once;
@@ -160,7 +161,7 @@ def check_dataset(dataset: BaseDataset, name: str, check_images: bool = True) ->
             many pictures are missing, and the first of them.
     """
     declared = dataset.metainfo.get('num_keypoints')
-    paths: Dict[str, None] = {}
+    paths: dict[str, None] = {}
     for info in records(dataset):
         given = np.shape(info.get('keypoints'))[1:2]
         if declared and given and given[0] != declared:
@@ -202,7 +203,7 @@ def records(dataset: BaseDataset) -> Iterator[Any]:
         yield BaseDataset.get_data_info(dataset, index)
 
 
-def missing_files(paths: Iterable[str]) -> List[str]:
+def missing_files(paths: Iterable[str]) -> list[str]:
     """Tell which files are missing, by one look at each folder.
 
     Args:
@@ -211,7 +212,7 @@ def missing_files(paths: Iterable[str]) -> List[str]:
     Returns:
         list[str]: Those that there is no file of.
     """
-    names: Dict[str, Set[str]] = {}
+    names: dict[str, set[str]] = {}
     missing = []
     for path in paths:
         folder, name = os.path.split(path)
@@ -254,7 +255,7 @@ def check_annotations(
     if said:
         raise SettingError(
             f'{name} has faults that would end the run later, or spoil it. {". ".join(said)}. '
-            '`python -m mspn_plugin.check CONFIG` says more, and looks at the pictures too; '
+            '`mspn check CONFIG` says more, and looks at the pictures too; '
             '`check_annotations=False` of PreflightHook goes on all the same'
         )
 
@@ -286,7 +287,7 @@ def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
 def _with_area(runner: Runner) -> bool:
     """Whether a metric of the run divides by the area that the annotations state."""
     for name in ('val', 'test'):
-        loop: Optional[Any] = getattr(runner, f'_{name}_loop', None)
+        loop: Any | None = getattr(runner, f'_{name}_loop', None)
         metrics = getattr(getattr(loop, 'evaluator', None), 'metrics', [])
         if any(getattr(metric, 'use_area', False) for metric in metrics):
             return True
@@ -336,14 +337,14 @@ def _check_codecs(encoder: Any, decoder: Any, step_name: str) -> None:
             )
 
 
-def _datasets(runner: Runner) -> Iterator[Tuple[str, BaseDataset]]:
+def _datasets(runner: Runner) -> Iterator[tuple[str, BaseDataset]]:
     """Each data set that the runner has built, with the setting that it came from."""
     for name in ('train', 'val', 'test'):
-        loop: Optional[Any] = getattr(runner, f'_{name}_loop', None)
+        loop: Any | None = getattr(runner, f'_{name}_loop', None)
         dataset = getattr(getattr(loop, 'dataloader', None), 'dataset', None)
         if dataset is None:
             continue
-        parts: List[Any] = getattr(dataset, 'datasets', [dataset])
+        parts: list[Any] = getattr(dataset, 'datasets', [dataset])
         for part in parts:
             if isinstance(part, BaseDataset):
                 yield f'{name}_dataloader.dataset', part

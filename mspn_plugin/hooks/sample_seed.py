@@ -1,7 +1,8 @@
 """Augmentation that is the same in every run with a seed, interrupted or not."""
 
 import random
-from typing import Any, List, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -83,7 +84,7 @@ class _SeededSamples:
         # Workers that outlive an epoch see the next one through shared memory.
         self.epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
-    def __call__(self, indices: Sequence[int]) -> List[Any]:
+    def __call__(self, indices: Sequence[int]) -> list[Any]:
         samples = []
         for index in indices:
             number = _number(self.seed, int(self.epoch), index)

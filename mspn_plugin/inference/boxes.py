@@ -3,8 +3,9 @@
 import json
 import re
 from collections import defaultdict
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,7 +26,7 @@ class Boxes(NamedTuple):
 
     corners: np.ndarray
     scores: np.ndarray
-    complaints: List[str]
+    complaints: list[str]
 
 
 def whole_picture(width: int, height: int) -> Boxes:
@@ -50,11 +51,11 @@ class BoxFile:
         SettingError: If it is no such file.
     """
 
-    def __init__(self, path: Union[str, Path], min_score: float = 0.0) -> None:
+    def __init__(self, path: str | Path, min_score: float = 0.0) -> None:
         self.path = Path(path)
         self.is_annotation = False
-        self._ids: Dict[str, List[Tuple[str, int]]] = defaultdict(list)
-        self._persons: Dict[int, List[Tuple[Sequence[float], float]]] = defaultdict(list)
+        self._ids: dict[str, list[tuple[str, int]]] = defaultdict(list)
+        self._persons: dict[int, list[tuple[Sequence[float], float]]] = defaultdict(list)
         content = self._read()
         if isinstance(content, dict) and {'images', 'annotations'} <= set(content):
             self.is_annotation = True
@@ -82,7 +83,7 @@ class BoxFile:
                 'detection results fit'
             ) from error
 
-    def _take_annotations(self, content: Dict[str, Any]) -> None:
+    def _take_annotations(self, content: dict[str, Any]) -> None:
         categories = [c for c in content.get('categories', []) if c.get('keypoints')]
         wanted = {category['id'] for category in categories}
         for index, image in enumerate(content['images']):
@@ -95,7 +96,7 @@ class BoxFile:
             box = self._box('annotations', index, annotation)
             self._persons[annotation['image_id']].append((box, 1.0))
 
-    def _take_detections(self, content: List[Dict[str, Any]], min_score: float) -> None:
+    def _take_detections(self, content: list[dict[str, Any]], min_score: float) -> None:
         for index, entry in enumerate(content):
             if entry.get('category_id', PERSON) != PERSON:
                 continue
@@ -117,7 +118,7 @@ class BoxFile:
         if named not in self._ids[Path(file_name).name]:
             self._ids[Path(file_name).name].append(named)
 
-    def _box(self, where: str, index: int, entry: Dict[str, Any]) -> List[float]:
+    def _box(self, where: str, index: int, entry: dict[str, Any]) -> list[float]:
         box, image_id = entry.get('bbox'), entry.get('image_id')
         try:
             numbers = [float(number) for number in box or []]
@@ -130,7 +131,7 @@ class BoxFile:
             )
         return numbers
 
-    def image_id(self, picture: Path) -> Optional[int]:
+    def image_id(self, picture: Path) -> int | None:
         """The number that the file has for a picture, or that stands in the picture's name.
 
         Args:
@@ -147,7 +148,7 @@ class BoxFile:
             return named[0][1]
         return None if self.is_annotation else number_in(picture)
 
-    def of(self, picture: Path, width: int, height: int) -> Optional[Boxes]:
+    def of(self, picture: Path, width: int, height: int) -> Boxes | None:
         """The persons of a picture, where they lie inside of it at least in part.
 
         Args:
@@ -180,7 +181,7 @@ class BoxFile:
         )
 
 
-def number_in(picture: Path) -> Optional[int]:
+def number_in(picture: Path) -> int | None:
     """The number that a picture's name is, or ends in: ``COCO_val2014_000000000042.jpg``."""
     match = re.search(r'(?:^|_)(\d+)$', picture.stem)
     return int(match[1]) if match else None

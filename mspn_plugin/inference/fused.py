@@ -9,7 +9,8 @@ large batch goes through in parts that fit its caches.
 
 import copy
 import math
-from typing import Any, Dict, List, Optional, Sequence, Tuple, cast
+from collections.abc import Sequence
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -33,7 +34,7 @@ each anew from the system. For 256 channels of 64x48 it is 4 images in float32, 
 
 
 def fuse(
-    estimator: nn.Module, stages: Optional[int] = None, dtype: torch.dtype = torch.float32
+    estimator: nn.Module, stages: int | None = None, dtype: torch.dtype = torch.float32
 ) -> 'FusedEstimator':
     """Make an estimator for prediction of a trained one.
 
@@ -69,16 +70,14 @@ class FusedConv(nn.Module):
         activate (nn.Module, optional): The activation after it.
     """
 
-    def __init__(
-        self, conv: nn.Conv2d, norm: Optional[nn.Module], activate: Optional[nn.Module]
-    ) -> None:
+    def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, activate: nn.Module | None) -> None:
         super().__init__()
         if isinstance(norm, _BatchNorm):
             conv, norm = fuse_conv_bn_eval(copy.deepcopy(conv).eval(), norm.eval()), None
         self.conv = copy.deepcopy(conv).requires_grad_(False)
         self.norm = copy.deepcopy(norm)
         self.activate = copy.deepcopy(activate)
-        self._ordered: Optional[Tensor] = None
+        self._ordered: Tensor | None = None
 
     @classmethod
     def of(cls, module: nn.Module) -> 'FusedConv':
@@ -95,7 +94,7 @@ class FusedConv(nn.Module):
         """Whether it is a 1x1 convolution and nothing else."""
         return self.conv.kernel_size == (1, 1) and self.norm is None and self.activate is None
 
-    def forward(self, x: Tensor, added: Optional[Tensor] = None) -> Tensor:
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """Compute activation(norm(conv(x)) + added).
 
         Args:
@@ -126,7 +125,7 @@ class FusedConv(nn.Module):
             and torch.backends.mkldnn.is_available()
         )
 
-    def _run_onednn(self, x: Tensor, added: Optional[Tensor]) -> Tensor:
+    def _run_onednn(self, x: Tensor, added: Tensor | None) -> Tensor:
         conv, ops = self.conv, torch.ops.mkldnn
         how = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
         if self._ordered is None:
@@ -142,7 +141,7 @@ class FusedConv(nn.Module):
         self._ordered = None  # the weights move or change their type
         return super()._apply(*args, **kwargs)
 
-    def __getstate__(self) -> Dict[str, Any]:
+    def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, '_ordered': None}
 
 
@@ -175,7 +174,7 @@ class FusedBottleneck(nn.Module):
 class FusedDownUnit(nn.ModuleList):
     """A :class:`~mspn_plugin.model.backbone.DownUnit` of fused bottlenecks."""
 
-    def forward(self, x: Tensor, aggregated: Optional[Aggregated]) -> Tensor:
+    def forward(self, x: Tensor, aggregated: Aggregated | None) -> Tensor:
         """Compute this scale's feature; ``x`` is left as it is."""
         for index, block in enumerate(self):
             x = block(x, keep=index == 0)
@@ -209,8 +208,8 @@ class FusedUpUnit(nn.Module):
         )
 
     def forward(
-        self, down: Tensor, coarser: Optional[Tensor] = None
-    ) -> Tuple[Tensor, Optional[Aggregated], Optional[Tensor]]:
+        self, down: Tensor, coarser: Tensor | None = None
+    ) -> tuple[Tensor, Aggregated | None, Tensor | None]:
         """Compute what the unit computes, with the same arguments and results."""
         added = None
         if self.up_conv is not None and coarser is not None:
@@ -240,8 +239,8 @@ class FusedStage(nn.Module):
         )
 
     def forward(
-        self, x: Tensor, given: Optional[Sequence[Optional[Aggregated]]]
-    ) -> Tuple[Tensor, Optional[Tensor], List[Optional[Aggregated]]]:
+        self, x: Tensor, given: Sequence[Aggregated | None] | None
+    ) -> tuple[Tensor, Tensor | None, list[Aggregated | None]]:
         """Run the stage.
 
         Args:
@@ -257,7 +256,7 @@ class FusedStage(nn.Module):
             x = unit(x, None if given is None else given[scale])
             downs.append(x)
         up = handed = None
-        gives: List[Optional[Aggregated]] = []
+        gives: list[Aggregated | None] = []
         for unit, down in zip(self.up, reversed(downs)):
             up, aggregated, handed = unit(down, up)
             gives.insert(0, aggregated)
@@ -328,7 +327,7 @@ class FusedEstimator(TopdownPoseEstimator):
     """What :func:`fuse` makes: MMPose's interface around a :class:`FusedNetwork`."""
 
     def __init__(
-        self, estimator: nn.Module, stages: Optional[int] = None, dtype: torch.dtype = torch.float32
+        self, estimator: nn.Module, stages: int | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
         backbone, head = getattr(estimator, 'backbone', None), getattr(estimator, 'head', None)
         if not isinstance(backbone, MSPNBackbone) or not isinstance(head, MultiStageHeatmapHead):
@@ -343,7 +342,7 @@ class FusedEstimator(TopdownPoseEstimator):
         # Its own constructor would build what the trained estimator has.
         BaseModel.__init__(self, copy.deepcopy(given.data_preprocessor))
         self.metainfo = given.metainfo
-        self.train_cfg: Dict[str, Any] = {}
+        self.train_cfg: dict[str, Any] = {}
         self.test_cfg = copy.deepcopy(given.test_cfg)
         for name in ('cfg', 'dataset_meta'):
             if hasattr(given, name):
@@ -373,7 +372,7 @@ class FusedEstimator(TopdownPoseEstimator):
         )
         return (heatmaps + mirrored) * 0.5
 
-    def predict(self, inputs: Tensor, data_samples: List[PoseDataSample]) -> List[PoseDataSample]:
+    def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict poses, as ``TopdownPoseEstimator.predict`` does.
 
         Args:
@@ -391,11 +390,11 @@ class FusedEstimator(TopdownPoseEstimator):
             fields = [PixelData(heatmaps=maps) for maps in heatmaps]
         return self.add_pred_to_datasample(self.head.decode(heatmaps), fields, data_samples)
 
-    def loss(self, *args: Any, **kwargs: Any) -> Dict[str, Tensor]:
+    def loss(self, *args: Any, **kwargs: Any) -> dict[str, Tensor]:
         """Not there: train the estimator that was given to :func:`fuse`."""
         raise RuntimeError('a fused estimator cannot be trained; train the one that was fused')
 
-    def extract_feat(self, inputs: Tensor) -> Tuple[Tensor]:
+    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
         """Not there: the features of most units are not computed."""
         raise RuntimeError('a fused estimator has no features to give; ask the one that was fused')
 

@@ -1,9 +1,10 @@
 """Pictures and videos in and out: finding, reading and writing them, and drawing on them."""
 
 import os
+from collections.abc import Iterator, Mapping, Sequence
 from glob import glob, has_magic
 from pathlib import Path
-from typing import Any, Dict, Iterator, List, Mapping, Sequence, Tuple
+from typing import Any
 
 import cv2
 import numpy as np
@@ -15,7 +16,7 @@ PICTURES = {'.bmp', '.jfif', '.jpeg', '.jpg', '.png', '.ppm', '.tif', '.tiff', '
 VIDEOS = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm'}
 
 
-def find(names: Sequence[str]) -> List[Path]:
+def find(names: Sequence[str]) -> list[Path]:
     """Find pictures and videos.
 
     Args:
@@ -28,7 +29,7 @@ def find(names: Sequence[str]) -> List[Path]:
     Raises:
         SettingError: If a folder or pattern holds none.
     """
-    found: Dict[Path, None] = {}
+    found: dict[Path, None] = {}
     for name in names:
         if os.path.isdir(name):
             paths = sorted(p for p in Path(name).iterdir() if p.suffix.lower() in PICTURES | VIDEOS)
@@ -119,7 +120,7 @@ def frames(path: Path) -> Iterator[np.ndarray]:
         video.release()
 
 
-def video_facts(path: Path) -> Tuple[float, int]:
+def video_facts(path: Path) -> tuple[float, int]:
     """A video's frames per second and number of frames, where it states them, else 25 and 0."""
     video = cv2.VideoCapture(str(path))
     try:
@@ -217,6 +218,6 @@ def draw_skeletons(
     return drawn
 
 
-def _bgr(rgb: Sequence[float]) -> Tuple[int, int, int]:
+def _bgr(rgb: Sequence[float]) -> tuple[int, int, int]:
     red, green, blue = (int(value) for value in rgb)
     return blue, green, red

@@ -1,15 +1,13 @@
-"""The command that makes a model file for production: ``python -m mspn_plugin.export``.
+"""A model file for production.
 
 The file is checked against PyTorch before it gets its name. What it needs beside itself is in its
 metadata: examples/onnx_demo.py runs it with onnxruntime, NumPy and OpenCV.
 """
 
-import argparse
 import json
-import sys
 import warnings
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Tuple, Union
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,8 +15,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingError
 from ..files import check_target, writing
-from .fused import FusedEstimator, fuse
-from .predictor import load_estimator
+from .fused import FusedEstimator
 
 TOLERANCE = 0.05
 """How far a joint may be from PyTorch's, in pixels of the input."""
@@ -51,7 +48,7 @@ class PoseGraph(nn.Module):
                 'the heatmaps (--heatmaps), or use CoarseToFineHeatmap'
             )
 
-    def forward(self, images: Tensor) -> Union[Tensor, Tuple[Tensor, Tensor]]:
+    def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
         """Predict.
 
         Args:
@@ -74,7 +71,7 @@ class PoseGraph(nn.Module):
         return self.codec.locate(heatmaps) if self.decode else heatmaps
 
 
-def normalisation(estimator: nn.Module) -> Tuple[Tensor, Tensor, bool]:
+def normalisation(estimator: nn.Module) -> tuple[Tensor, Tensor, bool]:
     """How an estimator's preprocessor normalises crops.
 
     Returns:
@@ -87,7 +84,7 @@ def normalisation(estimator: nn.Module) -> Tuple[Tensor, Tensor, bool]:
     return preprocessor.mean.cpu()[None], preprocessor.std.cpu()[None], swap
 
 
-def metadata(estimator: FusedEstimator, graph: PoseGraph) -> Dict[str, str]:
+def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
     """What a program needs to know to run the file, as JSON values.
 
     Args:
@@ -124,7 +121,7 @@ def metadata(estimator: FusedEstimator, graph: PoseGraph) -> Dict[str, str]:
 
 def export_onnx(
     estimator: FusedEstimator,
-    target: Union[str, Path],
+    target: str | Path,
     normalise: bool = True,
     decode: bool = True,
     flip_test: bool = False,
@@ -251,58 +248,3 @@ def check(graph: PoseGraph, path: Path) -> float:
             )
         worst = max(worst, difference)
     return worst
-
-
-def main(arguments: Optional[List[str]] = None) -> int:
-    """Run the command.
-
-    Args:
-        arguments (list[str], optional): The command line, without the program's name.
-
-    Returns:
-        int: The exit status.
-    """
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.export',
-        description='Write an ONNX file that finds joints in crops, checked against PyTorch.',
-    )
-    parser.add_argument('config', metavar='CONFIG', help="MMPose's config of the network")
-    parser.add_argument('checkpoint', metavar='CHECKPOINT', help='its weights')
-    parser.add_argument('target', metavar='OUT.onnx', type=Path, help='the file to write')
-    parser.add_argument(
-        '--heatmaps', action='store_true', help='put out heatmaps instead of joints'
-    )
-    parser.add_argument(
-        '--normalised-input',
-        action='store_true',
-        help='take normalised float32 crops (B, 3, h, w) instead of uint8 BGR (B, h, w, 3)',
-    )
-    parser.add_argument(
-        '--flip-test', action='store_true', help='predict the mirrored crops too: twice the work'
-    )
-    parser.add_argument(
-        '--stages', type=int, metavar='K', help='stop after K stages (default: run all)'
-    )
-    parser.add_argument('--overwrite', action='store_true', help='replace OUT.onnx if it exists')
-    options = parser.parse_args(arguments)
-    try:
-        check_onnx_target(options.target, options.overwrite)
-        estimator = fuse(load_estimator(options.config, options.checkpoint), options.stages)
-        difference = export_onnx(
-            estimator,
-            options.target,
-            normalise=not options.normalised_input,
-            decode=not options.heatmaps,
-            flip_test=options.flip_test,
-            overwrite=options.overwrite,
-        )
-    except SettingError as error:
-        parser.exit(2, f'{parser.prog}: {error}\n')
-    what = 'of the largest heatmap value' if options.heatmaps else 'pixels'
-    megabytes = options.target.stat().st_size / 1e6
-    print(f'{options.target}: {megabytes:.1f} MB; at most {difference:.1g} {what} from PyTorch')
-    return 0
-
-
-if __name__ == '__main__':
-    sys.exit(main())

@@ -1,20 +1,12 @@
 """From pictures and boxes to poses: the estimator, and batches of persons across pictures."""
 
 from collections import deque
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import (
     Any,
-    Deque,
-    Dict,
-    Iterable,
-    Iterator,
-    List,
-    Mapping,
     NamedTuple,
-    Optional,
-    Tuple,
     TypeVar,
-    Union,
 )
 
 import numpy as np
@@ -32,10 +24,10 @@ Key = TypeVar('Key')
 
 
 def load_estimator(
-    config: Union[str, Path, Config],
-    checkpoint: Union[str, Path],
+    config: str | Path | Config,
+    checkpoint: str | Path,
     device: str = 'cpu',
-    cfg_options: Optional[Dict[str, Any]] = None,
+    cfg_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Build a pose estimator and load all of its weights.
 
@@ -77,7 +69,7 @@ def load_estimator(
     return estimator.to(device)
 
 
-def _load(checkpoint: Union[str, Path]) -> Dict[str, Any]:
+def _load(checkpoint: str | Path) -> dict[str, Any]:
     if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise SettingError(f'there is no checkpoint {checkpoint}')
     loaded = read_checkpoint(str(checkpoint))
@@ -87,7 +79,7 @@ def _load(checkpoint: Union[str, Path]) -> Dict[str, Any]:
 
 
 def _check_weights(
-    given: Mapping[str, Any], own: Mapping[str, Any], checkpoint: Union[str, Path]
+    given: Mapping[str, Any], own: Mapping[str, Any], checkpoint: str | Path
 ) -> None:
     missing = [key for key in own if key not in given]
     strange = [key for key in given if key not in own]
@@ -154,8 +146,8 @@ class PosePredictor:
         return next(iter(self.stream([(None, picture, boxes)])))[1]
 
     def stream(
-        self, pictures: Iterable[Tuple[Key, np.ndarray, Boxes]]
-    ) -> Iterator[Tuple[Key, Poses]]:
+        self, pictures: Iterable[tuple[Key, np.ndarray, Boxes]]
+    ) -> Iterator[tuple[Key, Poses]]:
         """Predict the poses of many pictures' persons.
 
         Args:
@@ -165,9 +157,9 @@ class PosePredictor:
         Yields:
             tuple: What the picture is known by, and its poses; in the order given.
         """
-        waiting: Deque[Tuple[Key, Boxes]] = deque()
-        crops: List[Dict[str, Any]] = []
-        found: Deque[Tuple[np.ndarray, np.ndarray]] = deque()
+        waiting: deque[tuple[Key, Boxes]] = deque()
+        crops: list[dict[str, Any]] = []
+        found: deque[tuple[np.ndarray, np.ndarray]] = deque()
         for key, picture, boxes in pictures:
             waiting.append((key, boxes))
             crops += [
@@ -187,9 +179,9 @@ class PosePredictor:
 
     def _complete(
         self,
-        waiting: Deque[Tuple[Key, Boxes]],
-        found: Deque[Tuple[np.ndarray, np.ndarray]],
-    ) -> Iterator[Tuple[Key, Poses]]:
+        waiting: deque[tuple[Key, Boxes]],
+        found: deque[tuple[np.ndarray, np.ndarray]],
+    ) -> Iterator[tuple[Key, Poses]]:
         while waiting and len(waiting[0][1].corners) <= len(found):
             key, boxes = waiting.popleft()
             persons = [found.popleft() for _ in boxes.corners]
@@ -198,7 +190,7 @@ class PosePredictor:
             scores = np.array([s for _, s in persons], np.float32).reshape(-1, joints)
             yield key, Poses(keypoints, scores, boxes)
 
-    def crop(self, picture: np.ndarray, corners: np.ndarray, score: float) -> Dict[str, Any]:
+    def crop(self, picture: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
         """Cut a person out, by the config's test pipeline.
 
         Args:
@@ -217,7 +209,7 @@ class PosePredictor:
         )
         return self.pipeline(person)
 
-    def predict(self, crops: List[Dict[str, Any]]) -> List[Tuple[np.ndarray, np.ndarray]]:
+    def predict(self, crops: list[dict[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
         """Predict one batch.
 
         Args:

@@ -1,7 +1,7 @@
 """The paper's figure on one's own picture: the heatmaps of every stage and unit."""
 
 import io
-from typing import Any, List, Optional
+from typing import Any
 
 import cv2
 import numpy as np
@@ -24,13 +24,13 @@ class StageHeatmaps:
         stages (int, optional): Show this many stages. Defaults to all.
     """
 
-    def __init__(self, estimator: Any, stages: Optional[int] = None) -> None:
+    def __init__(self, estimator: Any, stages: int | None = None) -> None:
         self.estimator: Any = estimator
         if stages is not None:
             self.estimator.backbone.active_stages = stages
         self.predictor = PosePredictor(estimator)
 
-    def maps(self, picture: np.ndarray, boxes: Boxes) -> List[np.ndarray]:
+    def maps(self, picture: np.ndarray, boxes: Boxes) -> list[np.ndarray]:
         """Lay the persons' heatmaps over the picture.
 
         Args:

@@ -1,7 +1,8 @@
 """What a network costs, counted rather than timed: parameters, multiply-adds and memory."""
 
 import math
-from typing import Any, Callable, Dict, Iterable, List
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,7 +38,7 @@ def multiply_adds(call: Callable[[], object]) -> int:
     return counter.get_total_flops() // 2
 
 
-def kept_by_training(model: nn.Module, optimizer: Optimizer) -> List[Tensor]:
+def kept_by_training(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
     """The tensors that a training keeps between steps.
 
     Args:
@@ -56,7 +57,7 @@ def kept_by_training(model: nn.Module, optimizer: Optimizer) -> List[Tensor]:
     return [*model.parameters(), *model.buffers(), *state]
 
 
-def _onednn_convolutions() -> Dict[Any, Callable[..., int]]:
+def _onednn_convolutions() -> dict[Any, Callable[..., int]]:
     """Formulas for the operators that a fused network calls on CPUs, which the counter lacks."""
 
     def convolution(image: Any, weight: Any, *rest: Any, out_shape: Any, **kwargs: Any) -> int:

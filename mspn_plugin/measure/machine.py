@@ -5,8 +5,9 @@ import os
 import platform
 import re
 import time
+from collections.abc import Callable
 from importlib import metadata
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,7 +30,7 @@ _PACKAGES = (
 )
 
 
-def describe(device: str = 'cpu') -> Dict[str, Any]:
+def describe(device: str = 'cpu') -> dict[str, Any]:
     """What the figures of a run depend on.
 
     Args:
@@ -62,7 +63,7 @@ def describe(device: str = 'cpu') -> Dict[str, Any]:
     )
 
 
-def short_name(machine: Dict[str, Any]) -> str:
+def short_name(machine: dict[str, Any]) -> str:
     """A file name for a machine, so that results of different machines never meet.
 
     Args:
@@ -81,7 +82,7 @@ def short_name(machine: Dict[str, Any]) -> str:
 def matrix_rate(
     device: str = 'cpu',
     dtype: torch.dtype = torch.float32,
-    size: Optional[int] = None,
+    size: int | None = None,
     seconds: float = 1.0,
 ) -> float:
     """The rate at which this machine multiplies square matrices: the ceiling for a network.
@@ -106,7 +107,7 @@ def matrix_rate(
     # One image whose pixels are the rows of the first matrix.
     image = a.view(1, size, 1, size).permute(0, 3, 1, 2)
     weight = b[:, :, None, None].contiguous(memory_format=torch.channels_last)
-    products: List[Callable[[], object]] = [
+    products: list[Callable[[], object]] = [
         lambda: torch.mm(a, b),
         lambda: F.conv2d(image, weight),
     ]
@@ -118,7 +119,7 @@ def matrix_rate(
     return size**3 / fastest
 
 
-def _version(package: str) -> Optional[str]:
+def _version(package: str) -> str | None:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
@@ -147,7 +148,7 @@ def cores() -> int:
     return os.cpu_count() or 1
 
 
-def _memory_gib() -> Optional[float]:
+def _memory_gib() -> float | None:
     try:
         total = os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES')
     except (AttributeError, ValueError, OSError):

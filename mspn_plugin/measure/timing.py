@@ -2,8 +2,8 @@
 
 import statistics
 import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Callable, Dict, List, Mapping, Sequence
 
 import torch
 
@@ -22,7 +22,7 @@ class Timing:
     median: float
     low: float
     high: float
-    samples: List[float]
+    samples: list[float]
 
 
 def interleaved(
@@ -30,7 +30,7 @@ def interleaved(
     repeats: int = 15,
     warmup: int = 2,
     settle: int = 0,
-) -> Dict[str, Timing]:
+) -> dict[str, Timing]:
     """Time callables in turn, A B C A B C, so that a noisy machine disturbs all of them alike.
 
     Args:
@@ -44,7 +44,7 @@ def interleaved(
     Returns:
         dict[str, Timing]: Name to its timing in seconds, in the order given.
     """
-    samples: Dict[str, List[float]] = {name: [] for name in contenders}
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
     for round_index in range(warmup + repeats):
         for name, call in contenders.items():
             for _ in range(settle):

@@ -7,8 +7,9 @@ stage's down and up features into the next stage's way down, scale by scale.
 """
 
 import inspect
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from typing import Any, Dict, Iterator, List, NamedTuple, Optional, Sequence, Set, Tuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from mmcv.cnn import ConvModule, build_norm_layer
@@ -64,8 +65,8 @@ class Bottleneck(nn.Module):
         in_channels: int,
         mid_channels: int,
         stride: int,
-        norm_cfg: Dict[str, Any],
-        act_cfg: Dict[str, Any],
+        norm_cfg: dict[str, Any],
+        act_cfg: dict[str, Any],
     ) -> None:
         super().__init__()
         out_channels = mid_channels * EXPANSION
@@ -76,13 +77,13 @@ class Bottleneck(nn.Module):
         self.conv3 = nn.Conv2d(mid_channels, out_channels, 1, bias=False)
         self.norm3_name = self._add_norm(norm_cfg, out_channels, 3)
         self.activate = _activation(act_cfg)
-        self.downsample: Optional[nn.Module] = None
+        self.downsample: nn.Module | None = None
         if stride != 1 or in_channels != out_channels:
             self.downsample = ConvModule(
                 in_channels, out_channels, 1, stride=stride, norm_cfg=norm_cfg, act_cfg=None
             )
 
-    def _add_norm(self, norm_cfg: Dict[str, Any], channels: int, index: int) -> str:
+    def _add_norm(self, norm_cfg: dict[str, Any], channels: int, index: int) -> str:
         name, norm = build_norm_layer(norm_cfg, channels, postfix=index)
         self.add_module(name, norm)
         return name
@@ -105,7 +106,7 @@ class Stem(nn.Module):
         act_cfg (dict): The activation.
     """
 
-    def __init__(self, channels: int, norm_cfg: Dict[str, Any], act_cfg: Dict[str, Any]) -> None:
+    def __init__(self, channels: int, norm_cfg: dict[str, Any], act_cfg: dict[str, Any]) -> None:
         super().__init__()
         self.top = nn.Sequential(
             ConvModule(3, channels, 7, stride=2, padding=3, norm_cfg=norm_cfg, act_cfg=act_cfg),
@@ -139,15 +140,15 @@ class DownUnit(nn.Sequential):
         mid_channels: int,
         num_blocks: int,
         stride: int,
-        norm_cfg: Dict[str, Any],
-        act_cfg: Dict[str, Any],
+        norm_cfg: dict[str, Any],
+        act_cfg: dict[str, Any],
     ) -> None:
         blocks = [Bottleneck(in_channels, mid_channels, stride, norm_cfg, act_cfg)]
         for _ in range(1, num_blocks):
             blocks.append(Bottleneck(mid_channels * EXPANSION, mid_channels, 1, norm_cfg, act_cfg))
         super().__init__(*blocks)
 
-    def forward(self, x: Tensor, aggregated: Optional[Aggregated] = None) -> Tensor:
+    def forward(self, x: Tensor, aggregated: Aggregated | None = None) -> Tensor:
         """Compute this scale's feature.
 
         Args:
@@ -190,12 +191,12 @@ class UpUnit(nn.Module):
         has_coarser: bool,
         aggregation: bool,
         handed_channels: int,
-        norm_cfg: Dict[str, Any],
-        act_cfg: Dict[str, Any],
+        norm_cfg: dict[str, Any],
+        act_cfg: dict[str, Any],
     ) -> None:
         super().__init__()
 
-        def conv(in_channels: int, out_channels: int, act: Optional[dict] = act_cfg) -> ConvModule:
+        def conv(in_channels: int, out_channels: int, act: dict | None = act_cfg) -> ConvModule:
             return ConvModule(in_channels, out_channels, 1, norm_cfg=norm_cfg, act_cfg=act)
 
         self.in_skip = conv(down_channels, unit_channels, act=None)
@@ -212,8 +213,8 @@ class UpUnit(nn.Module):
                 yield from module.parameters()
 
     def forward(
-        self, down: Tensor, coarser: Optional[Tensor] = None, hand_on: bool = False
-    ) -> Tuple[Tensor, Optional[Aggregated], Optional[Tensor]]:
+        self, down: Tensor, coarser: Tensor | None = None, hand_on: bool = False
+    ) -> tuple[Tensor, Aggregated | None, Tensor | None]:
         """Compute this scale's up feature.
 
         Args:
@@ -250,7 +251,7 @@ class Handed(NamedTuple):
     """
 
     feature: Tensor
-    aggregated: List[Optional[Aggregated]]
+    aggregated: list[Aggregated | None]
 
 
 class Stage(nn.Module):
@@ -278,8 +279,8 @@ class Stage(nn.Module):
         is_last: bool,
         aggregation: bool,
         with_cp: bool,
-        norm_cfg: Dict[str, Any],
-        act_cfg: Dict[str, Any],
+        norm_cfg: dict[str, Any],
+        act_cfg: dict[str, Any],
     ) -> None:
         super().__init__()
         self.with_cp = with_cp
@@ -321,9 +322,9 @@ class Stage(nn.Module):
     def forward(
         self,
         x: Tensor,
-        aggregated: Optional[List[Optional[Aggregated]]] = None,
+        aggregated: list[Aggregated | None] | None = None,
         hand_on: bool = False,
-    ) -> Tuple[List[Tensor], Optional[Handed]]:
+    ) -> tuple[list[Tensor], Handed | None]:
         """Run the stage.
 
         Args:
@@ -337,14 +338,14 @@ class Stage(nn.Module):
             tuple: The up units' features, coarsest first, (B, unit_channels, h_u, w_u) each; and
             what the next stage takes in, or None.
         """
-        downs: List[Tensor] = []
+        downs: list[Tensor] = []
         for i, unit in enumerate(self.downsample.values()):
             x = self._run(unit, x, None if aggregated is None else aggregated[i])
             downs.append(x)
 
-        ups: List[Tensor] = []
-        given: List[Optional[Aggregated]] = []
-        feature: Optional[Tensor] = None
+        ups: list[Tensor] = []
+        given: list[Aggregated | None] = []
+        feature: Tensor | None = None
         for unit, down in zip(self.upsample.values(), reversed(downs), strict=True):
             up, pair, feature = self._run(unit, down, ups[-1] if ups else None, hand_on)
             ups.append(up)
@@ -415,13 +416,13 @@ class MSPNBackbone(BaseModule):
         stem_channels: int = 64,
         double_channels: bool = True,
         aggregation: bool = True,
-        norm_cfg: Dict[str, Any] = {'type': 'BN'},
-        act_cfg: Dict[str, Any] = {'type': 'ReLU'},
+        norm_cfg: dict[str, Any] = {'type': 'BN'},
+        act_cfg: dict[str, Any] = {'type': 'ReLU'},
         frozen_stages: int = -1,
         norm_eval: bool = False,
         with_cp: bool = False,
         channels_last: bool = False,
-        active_stages: Optional[int] = None,
+        active_stages: int | None = None,
         init_cfg: Any = None,
     ) -> None:
         super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
@@ -484,7 +485,7 @@ class MSPNBackbone(BaseModule):
             cast(Any, self).to(memory_format=torch.channels_last)
         for module in self._frozen_modules():
             module.requires_grad_(False)
-        self._idle: Set[str] = set()
+        self._idle: set[str] = set()
         self.active_stages = num_stages if active_stages is None else active_stages
 
     @property
@@ -516,7 +517,7 @@ class MSPNBackbone(BaseModule):
         for name in self._idle:
             parameters[name].requires_grad_(False)
 
-    def forward(self, x: Tensor) -> List[List[Tensor]]:
+    def forward(self, x: Tensor) -> list[list[Tensor]]:
         """Compute the features of the active stages.
 
         Args:
@@ -534,7 +535,7 @@ class MSPNBackbone(BaseModule):
         if self.channels_last:
             x = x.contiguous(memory_format=torch.channels_last)
         x = recompute(self.top, x) if self.with_cp else self.top(x)
-        features: List[List[Tensor]] = []
+        features: list[list[Tensor]] = []
         aggregated = None
         for s, stage in enumerate(self.multi_stage_mspn[: self._active_stages]):
             ups, handed = stage(x, aggregated, hand_on=s < self._active_stages - 1)
@@ -593,7 +594,7 @@ class MSPNBackbone(BaseModule):
         self,
         checkpoint: str,
         stages: str = 'all',
-        prefix: Optional[str] = None,
+        prefix: str | None = None,
         map_location: str = 'cpu',
     ) -> None:
         if stages not in ('all', 'first'):
@@ -618,7 +619,7 @@ class MSPNBackbone(BaseModule):
             own[key].copy_(value)
 
     def _load_from_state_dict(
-        self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         # MMEngine loads leniently: without this, a checkpoint of another network would fill the
         # part of this one that fits, with no more than a warning.
@@ -628,7 +629,7 @@ class MSPNBackbone(BaseModule):
         check_backbone_weights(weights, self.state_dict())
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
-    def _frozen_modules(self) -> List[nn.Module]:
+    def _frozen_modules(self) -> list[nn.Module]:
         if self.frozen_stages < 0:
             return []
         return [self.top, *self.multi_stage_mspn[: self.frozen_stages]]
@@ -673,7 +674,7 @@ def _statistics_kept(unit: nn.Module) -> Iterator[None]:
             norm.momentum, norm.num_batches_tracked = momentum, count
 
 
-def _activation(act_cfg: Dict[str, Any]) -> nn.Module:
+def _activation(act_cfg: dict[str, Any]) -> nn.Module:
     kind = act_cfg['type'] if inspect.isclass(act_cfg['type']) else MODELS.get(act_cfg['type'])
     defaults = {}
     if 'inplace' in inspect.signature(kind).parameters:
@@ -681,7 +682,7 @@ def _activation(act_cfg: Dict[str, Any]) -> nn.Module:
     return MODELS.build({**defaults, **act_cfg})
 
 
-def _check_activation(act_cfg: Dict[str, Any]) -> None:
+def _check_activation(act_cfg: dict[str, Any]) -> None:
     try:
         ConvModule(1, 1, 1, act_cfg=dict(act_cfg))
     except (KeyError, TypeError, ValueError) as error:

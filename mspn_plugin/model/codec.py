@@ -6,7 +6,7 @@ on the model's device, and turns the network's heatmaps into joints.
 """
 
 import operator
-from typing import Dict, List, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
 
 import cv2
 import numpy as np
@@ -63,11 +63,11 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
     def __init__(
         self,
-        input_size: Tuple[int, int] = (192, 256),
-        heatmap_size: Tuple[int, int] = (48, 64),
+        input_size: tuple[int, int] = (192, 256),
+        heatmap_size: tuple[int, int] = (48, 64),
         kernel_sizes: Sequence[int] = (15, 11, 9, 7, 5),
         unbiased: bool = False,
-        decoding: Optional[str] = None,
+        decoding: str | None = None,
         draw_on_device: bool = False,
     ) -> None:
         super().__init__()
@@ -105,11 +105,11 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             for size in self.heatmap_size
         ]
         self._profiles[1] *= PEAK
-        self._device_profiles: Dict[torch.device, List[Tensor]] = {}
+        self._device_profiles: dict[torch.device, list[Tensor]] = {}
         widest = self.kernel_sizes[0]
         self._window_starts = [_window_starts(size, widest) for size in self.heatmap_size]
         self._representatives = [_representatives(size, widest) for size in self.heatmap_size]
-        self._windows: Dict[Tuple[int, int], np.ndarray] = {}
+        self._windows: dict[tuple[int, int], np.ndarray] = {}
         self._mmpose_kernel = _half_kernel(self.kernel_sizes[-1])
 
     @property
@@ -120,8 +120,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
     def encode(
         self,
         keypoints: np.ndarray,
-        keypoints_visible: Optional[np.ndarray] = None,
-        keypoints_visible_weights: Optional[np.ndarray] = None,
+        keypoints_visible: np.ndarray | None = None,
+        keypoints_visible_weights: np.ndarray | None = None,
     ) -> dict:
         """Draw one person's joints on every level.
 
@@ -168,7 +168,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             **{name: np.repeat(label[None], self.num_levels, 0) for name, label in labels.items()},
         )
 
-    def _cells(self, joints: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def _cells(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The joints (K, 2) in heatmap pixels, and whether they are inside the input, (K,)."""
         if self.unbiased:
             inside = (joints > -1) & (joints < self.input_size)
@@ -275,14 +275,14 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         pixels = torch.arange(self.heatmap_size[axis], device=joints.device)
         return _decay(self.kernel_sizes[level]) * (pixels - centres[..., None]).square()
 
-    def _profiles_on(self, device: torch.device) -> List[Tensor]:
+    def _profiles_on(self, device: torch.device) -> list[Tensor]:
         if device not in self._device_profiles:
             self._device_profiles[device] = [
                 torch.from_numpy(profiles).float().to(device) for profiles in self._profiles
             ]
         return self._device_profiles[device]
 
-    def decode(self, encoded: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Read one person's joints from its heatmaps, as :meth:`locate` does.
 
         Args:
@@ -298,7 +298,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoints, scores = self.locate(torch.from_numpy(np.ascontiguousarray(encoded))[None])
         return keypoints.numpy(), scores.numpy()
 
-    def batch_decode(self, batch_encoded: Tensor) -> Tuple[List[np.ndarray], List[np.ndarray]]:
+    def batch_decode(self, batch_encoded: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
         """Read a batch's joints from its heatmaps, as :meth:`locate` does.
 
         Args:
@@ -314,7 +314,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())
 
-    def locate(self, heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
+    def locate(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
         """Read joints from heatmaps by tensor operations, on the heatmaps' device.
 
         A GPU isn't waited for, and it exports to ONNX and compiles. Whatever the heatmaps hold,
@@ -350,7 +350,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             scores.view(heatmaps.shape[:2]),
         )
 
-    def _locate_megvii(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def _locate_megvii(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """From the highest pixel a quarter towards the second highest, in blurred maps.
 
         Args:
@@ -370,7 +370,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         stride_x, stride_y = self._stride
         return (x + 0.5) * stride_x, (y + 0.5) * stride_y, values
 
-    def _locate_mmpose(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def _locate_mmpose(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """What MMPose 1.3.2's ``MegviiHeatmap.decode`` gives, as :meth:`_locate_megvii`."""
         width, height = self.heatmap_size
         reach = len(self._mmpose_kernel) - 1
@@ -388,7 +388,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             places.append(torch.where(values <= 0, -1, place).squeeze(1) * stride)
         return places[0], places[1], values.squeeze(1)
 
-    def _locate_unbiased(self, maps: Tensor) -> Tuple[Tensor, Tensor, Tensor]:
+    def _locate_unbiased(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """The centre of the Gaussian at the highest pixel, as :meth:`_locate_megvii`.
 
         The logarithm of a Gaussian is a parabola, and three neighbours determine it, whatever the
@@ -447,7 +447,7 @@ def _decay(kernel_size: int) -> float:
     return -0.5 / sigma**2
 
 
-def _half_kernel(kernel_size: int) -> List[float]:
+def _half_kernel(kernel_size: int) -> list[float]:
     """OpenCV's Gaussian kernel from its middle to one end."""
     return cv2.getGaussianKernel(kernel_size, 0)[kernel_size // 2 :, 0].tolist()
 
@@ -472,19 +472,19 @@ def _impulse_profiles(size: int, kernel_size: int) -> np.ndarray:
     return profiles / profiles.max(axis=1, keepdims=True)
 
 
-def _window_starts(size: int, kernel_size: int) -> List[int]:
+def _window_starts(size: int, kernel_size: int) -> list[int]:
     """Where the window of a kernel's size around each pixel starts, moved inside the map."""
     last = max(size - kernel_size, 0)
     return [min(max(pixel - kernel_size // 2, 0), last) for pixel in range(size)]
 
 
-def _representatives(size: int, kernel_size: int) -> List[int]:
+def _representatives(size: int, kernel_size: int) -> list[int]:
     """For each pixel the one whose window has the same content: away from borders all have."""
     reach = kernel_size // 2
     return [min(reach + 1, pixel) if pixel < size - 1 - reach else pixel for pixel in range(size)]
 
 
-def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
+def _two_highest(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """The two highest pixels of maps blurred in the authors' way, with kernel 5.
 
     Args:
@@ -507,13 +507,13 @@ def _two_highest(maps: Tensor, size: Tuple[int, int]) -> Tensor:
     return places
 
 
-def _two_highest_anywhere(maps: Tensor, size: Tuple[int, int]) -> Tensor:
+def _two_highest_anywhere(maps: Tensor, size: tuple[int, int]) -> Tensor:
     """:func:`_two_highest` from a blur of everything."""
     places, _ = _two_highest_blurred(F.pad(maps, (4, 4, 4, 4)), (size[0] + 4, size[1] + 4), -2, -2)
     return places
 
 
-def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor, Tensor]:
+def _two_highest_near_peak(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
     """:func:`_two_highest` from a blur of the highest pixel's surroundings, and if that is enough.
 
     Blurred pixels are means of those up to 2 away, so none is above all of these. If the second
@@ -564,8 +564,8 @@ def _two_highest_near_peak(maps: Tensor, size: Tuple[int, int]) -> Tuple[Tensor,
 
 
 def _two_highest_blurred(
-    maps: Tensor, size: Tuple[int, int], left: Union[int, Tensor], top: Union[int, Tensor]
-) -> Tuple[Tensor, Tensor]:
+    maps: Tensor, size: tuple[int, int], left: int | Tensor, top: int | Tensor
+) -> tuple[Tensor, Tensor]:
     """Blur maps (N, rows + 4, columns + 4) with kernel 5 and find the two highest pixels.
 
     Args:
@@ -588,7 +588,7 @@ def _two_highest_blurred(
     return torch.where(found[..., None], places, -10), second.squeeze(1)
 
 
-def _highest(flat: Tensor, rows: int) -> Tuple[Tensor, Tensor]:
+def _highest(flat: Tensor, rows: int) -> tuple[Tensor, Tensor]:
     """The highest value of each map and its first place.
 
     In large maps only the best block of rows is searched for it, because finding where the highest
@@ -640,7 +640,7 @@ def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
     return maps
 
 
-def _size(name: str, value: Sequence[int]) -> Tuple[int, int]:
+def _size(name: str, value: Sequence[int]) -> tuple[int, int]:
     try:
         width, height = (operator.index(side) for side in value)
     except (TypeError, ValueError):
@@ -650,7 +650,7 @@ def _size(name: str, value: Sequence[int]) -> Tuple[int, int]:
     return width, height
 
 
-def _kernel_sizes(value: Sequence[int]) -> Tuple[int, ...]:
+def _kernel_sizes(value: Sequence[int]) -> tuple[int, ...]:
     try:
         sizes = tuple(operator.index(size) for size in value)
     except TypeError:
@@ -669,8 +669,8 @@ def _kernel_sizes(value: Sequence[int]) -> Tuple[int, ...]:
 
 
 def _one_person(
-    keypoints: np.ndarray, keypoints_visible: Optional[np.ndarray]
-) -> Tuple[np.ndarray, np.ndarray]:
+    keypoints: np.ndarray, keypoints_visible: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray]:
     """One person's joints (K, 2) and their visibility (K,), float32."""
     joints = np.asarray(keypoints, dtype=np.float32)
     if joints.ndim != 3 or joints.shape[0] != 1 or joints.shape[2] != 2:

@@ -5,7 +5,8 @@ Gaussian for early stages and coarse units and with a narrow one for late ones, 
 stage is supervised, and the last unit of each stage mines its hard joints.
 """
 
-from typing import Any, Dict, Iterator, List, Mapping, Optional, Sequence, Tuple, Union
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class UnitHead(nn.Module):
         self,
         unit_channels: int,
         out_channels: int,
-        heatmap_size: Tuple[int, int],
+        heatmap_size: tuple[int, int],
         norm_cfg: Config,
     ) -> None:
         super().__init__()
@@ -124,12 +125,12 @@ class MultiStageHeatmapHead(BaseHead):
         num_units: int = 4,
         unit_channels: int = 256,
         out_channels: int = 17,
-        coarse_to_fine: Union[bool, Sequence[Sequence[int]]] = True,
-        unit_loss: Union[Config, Sequence[Config]] = {'type': 'JointMSELoss', 'loss_weight': 0.25},
-        final_loss: Union[Config, Sequence[Config]] = {'type': 'OHKMLoss', 'topk': 8},
-        empty_occluded: Union[bool, str] = False,
+        coarse_to_fine: bool | Sequence[Sequence[int]] = True,
+        unit_loss: Config | Sequence[Config] = {'type': 'JointMSELoss', 'loss_weight': 0.25},
+        final_loss: Config | Sequence[Config] = {'type': 'OHKMLoss', 'topk': 8},
+        empty_occluded: bool | str = False,
         frozen_stages: int = 0,
-        active_stages: Optional[int] = None,
+        active_stages: int | None = None,
         norm_cfg: Config = {'type': 'BN'},
         init_cfg: Any = None,
     ) -> None:
@@ -163,7 +164,7 @@ class MultiStageHeatmapHead(BaseHead):
 
         self.decoder = KEYPOINT_CODECS.build(decoder)
         self.num_levels: int = getattr(self.decoder, 'num_levels', 1)
-        self.heatmap_size: Tuple[int, int] = tuple(self.decoder.heatmap_size)
+        self.heatmap_size: tuple[int, int] = tuple(self.decoder.heatmap_size)
         self.schedule = self._schedule(coarse_to_fine)
 
         self.predict_layers = nn.ModuleList(
@@ -175,7 +176,7 @@ class MultiStageHeatmapHead(BaseHead):
         for layer in self._untrained():
             layer.requires_grad_(False)
 
-    def _schedule(self, coarse_to_fine: Union[bool, Sequence[Sequence[int]]]) -> List[List[int]]:
+    def _schedule(self, coarse_to_fine: bool | Sequence[Sequence[int]]) -> list[list[int]]:
         stages, units, levels = self.num_stages, self.num_units, self.num_levels
         if coarse_to_fine is False:
             return [[levels - 1] * units for _ in range(stages)]
@@ -230,7 +231,7 @@ class MultiStageHeatmapHead(BaseHead):
             layer.eval()
         return self
 
-    def forward(self, feats: StageFeatures) -> List[Tensor]:
+    def forward(self, feats: StageFeatures) -> list[Tensor]:
         """Predict the heatmaps of every unit of the stages given.
 
         Args:
@@ -275,9 +276,9 @@ class MultiStageHeatmapHead(BaseHead):
 
     def predict(
         self,
-        feats: Union[StageFeatures, Sequence[StageFeatures]],
+        feats: StageFeatures | Sequence[StageFeatures],
         batch_data_samples: Sequence[PoseDataSample],
-        test_cfg: Optional[Config] = None,
+        test_cfg: Config | None = None,
     ) -> Any:
         """Predict joints from the last unit of the last stage given; no other head is run.
 
@@ -308,7 +309,7 @@ class MultiStageHeatmapHead(BaseHead):
             for s in (range(last + 1) if per_stage else [last])
         }
         preds = self.decode(stages[last].detach().float())
-        fields: Dict[str, Tensor] = {}
+        fields: dict[str, Tensor] = {}
         if test_cfg.get('output_heatmaps', False):
             fields['heatmaps'] = stages[last].detach()
         if per_stage:
@@ -321,9 +322,9 @@ class MultiStageHeatmapHead(BaseHead):
         ]
 
     def _passes(
-        self, feats: Union[StageFeatures, Sequence[StageFeatures]], test_cfg: Config
-    ) -> List[StageFeatures]:
-        passes: List[Any] = [feats]
+        self, feats: StageFeatures | Sequence[StageFeatures], test_cfg: Config
+    ) -> list[StageFeatures]:
+        passes: list[Any] = [feats]
         if test_cfg.get('flip_test', False):
             if len(feats) != 2 or isinstance(feats[0][0], Tensor):
                 raise SettingError(
@@ -358,8 +359,8 @@ class MultiStageHeatmapHead(BaseHead):
         self,
         feats: StageFeatures,
         batch_data_samples: Sequence[PoseDataSample],
-        train_cfg: Optional[Config] = None,
-    ) -> Dict[str, Tensor]:
+        train_cfg: Config | None = None,
+    ) -> dict[str, Tensor]:
         """Compute the losses of all units of the trained stages, and the accuracy.
 
         Nothing waits for the device, and no temporary is larger than one level's heatmaps.
@@ -393,7 +394,7 @@ class MultiStageHeatmapHead(BaseHead):
             for s in range(self.frozen_stages, self.active_stages)
             for u in range(self.num_units)
         }
-        parts: Dict[Tuple[int, int], Tensor] = {}
+        parts: dict[tuple[int, int], Tensor] = {}
         finest = self.num_levels - 1
         # Level by level, so that each is stacked or drawn once, whichever units learn it.
         for level in sorted({self.schedule[s][u] for s, u in heatmaps} | {finest}):
@@ -424,7 +425,7 @@ class MultiStageHeatmapHead(BaseHead):
         return losses
 
     def _load_from_state_dict(
-        self, state_dict: Dict[str, Any], prefix: str, *args: Any, **kwargs: Any
+        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
     ) -> None:
         # MMEngine loads leniently: a head of another number of stages would fill the part of this
         # one that fits, with no more than a warning.
@@ -486,7 +487,7 @@ class _Targets:
                 f'{num_joints}'
             )
 
-    def level(self, level: int) -> Tuple[Tensor, Tensor]:
+    def level(self, level: int) -> tuple[Tensor, Tensor]:
         """Gather or draw one level.
 
         Args:
@@ -560,7 +561,7 @@ def pck_accuracy(
     return right.sum() / (count > 0).sum().clamp(min=1)
 
 
-def _peaks(heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
+def _peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
     value, index = heatmaps.flatten(2).max(dim=2)
     width = heatmaps.shape[3]
     nowhere = value <= 0
@@ -569,9 +570,7 @@ def _peaks(heatmaps: Tensor) -> Tuple[Tensor, Tensor]:
     return x, y
 
 
-def _losses(
-    setting: str, cfg: Union[Config, Sequence[Config]], count: int, what: str
-) -> nn.ModuleList:
+def _losses(setting: str, cfg: Config | Sequence[Config], count: int, what: str) -> nn.ModuleList:
     cfgs = [cfg] * count if isinstance(cfg, Mapping) else cfg
     if not isinstance(cfgs, Sequence) or not all(isinstance(c, Mapping) for c in cfgs):
         raise SettingError(f'{setting}={cfg!r} must be the dict of a loss, or a list of such dicts')

@@ -5,7 +5,7 @@ joints that a person's heatmaps get most wrong add to the loss. MSPN's release a
 last unit of each stage.
 """
 
-from typing import Any, Optional, Tuple
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -16,7 +16,7 @@ from ..errors import SettingError
 from ..settings import is_whole
 
 
-def joint_errors(output: Tensor, target: Tensor, target_weights: Optional[Tensor]) -> Tensor:
+def joint_errors(output: Tensor, target: Tensor, target_weights: Tensor | None) -> Tensor:
     """The mean squared error over the pixels of each joint's heatmap, times the joint's weight.
 
     It is computed in float32 whatever the heatmaps are: targets reach 255, and the square of an
@@ -60,11 +60,11 @@ class _JointErrors(torch.autograd.Function):
         return F.mse_loss(output, _comparable(target), reduction='none').mean((2, 3))
 
     @staticmethod
-    def setup_context(ctx: Any, inputs: Tuple[Tensor, Tensor], output: Tensor) -> None:
+    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
         ctx.save_for_backward(*inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tuple[Tensor, Optional[Tensor]]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
         output, target = ctx.saved_tensors
         scale = grad * (2 / (output.shape[2] * output.shape[3]))
         grad_output = (output - _comparable(target)).mul_(scale[:, :, None, None])
@@ -93,7 +93,7 @@ class JointMSELoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(
-        self, output: Tensor, target: Tensor, target_weights: Optional[Tensor] = None
+        self, output: Tensor, target: Tensor, target_weights: Tensor | None = None
     ) -> Tensor:
         """Compute the loss.
 
@@ -141,7 +141,7 @@ class OHKMLoss(nn.Module):
         self.loss_weight = loss_weight
 
     def forward(
-        self, output: Tensor, target: Tensor, target_weights: Optional[Tensor] = None
+        self, output: Tensor, target: Tensor, target_weights: Tensor | None = None
     ) -> Tensor:
         """Compute the loss.
 

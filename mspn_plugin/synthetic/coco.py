@@ -1,6 +1,6 @@
 """People in COCO's layout and format, rendered instead of photographed.
 
-``python -m mspn_plugin.synthetic --out DIR --train N --val M --seed S`` writes::
+``mspn synthetic --out DIR --train N --val M --seed S`` writes::
 
     DIR/train2017/*.jpg
     DIR/val2017/*.jpg
@@ -33,14 +33,12 @@ of images nor that of worker processes changes it.
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import functools
 import itertools
 import json
 import os
 import signal
-import sys
 import tempfile
 from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
@@ -53,7 +51,6 @@ from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
 from ..errors import SettingError
-from ..measure.machine import cores
 
 KEYPOINTS = (
     'nose',
@@ -1823,48 +1820,3 @@ def _render_into(
         path = annotation_folder / f'person_keypoints_{split}2017.json'
         path.write_text(json.dumps(content), encoding='utf-8')
     return persons
-
-
-def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(
-        prog='python -m mspn_plugin.synthetic',
-        description="Render people in COCO's layout and format.",
-    )
-    parser.add_argument(
-        '--out', required=True, type=Path, metavar='DIR', help='folder that is new or empty'
-    )
-    parser.add_argument(
-        '--train', required=True, type=int, metavar='N', help='number of training images'
-    )
-    parser.add_argument(
-        '--val', required=True, type=int, metavar='M', help='number of validation images'
-    )
-    parser.add_argument(
-        '--seed',
-        default=0,
-        type=int,
-        metavar='S',
-        help='the same seed gives the same bytes (default: %(default)s)',
-    )
-    parser.add_argument(
-        '--workers',
-        default=cores(),
-        type=int,
-        metavar='W',
-        help='number of processes (default: one for each processor core, %(default)s)',
-    )
-    args = parser.parse_args(arguments)
-    try:
-        persons = render_dataset(args.out, args.train, args.val, args.seed, args.workers)
-    except SettingError as error:
-        parser.error(str(error))
-    except KeyboardInterrupt:
-        parser.exit(130, f'\ninterrupted; {args.out} is as it was\n')
-    print(
-        f'{args.out}: {args.train} training images with {persons["train"]} labelled persons, '
-        f'{args.val} validation images with {persons["val"]}'
-    )
-
-
-if __name__ == '__main__':
-    main(sys.argv[1:])

@@ -2,8 +2,9 @@
 
 import pickle
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional, Sequence
+from typing import Any, NamedTuple
 
 from mmengine.runner import CheckpointLoader
 from torch import Tensor, nn
@@ -40,7 +41,7 @@ def reading(name: str) -> Iterator[None]:
         ) from error
 
 
-def read_checkpoint(checkpoint: str, name: Optional[str] = None, map_location: str = 'cpu') -> Any:
+def read_checkpoint(checkpoint: str, name: str | None = None, map_location: str = 'cpu') -> Any:
     """Read a checkpoint as MMEngine does.
 
     Args:
@@ -60,8 +61,8 @@ def read_checkpoint(checkpoint: str, name: Optional[str] = None, map_location: s
 
 
 def read_backbone_weights(
-    checkpoint: str, prefix: Optional[str] = None, map_location: str = 'cpu'
-) -> Dict[str, Tensor]:
+    checkpoint: str, prefix: str | None = None, map_location: str = 'cpu'
+) -> dict[str, Tensor]:
     """Read a file's weights, without what stands in front of a backbone's names.
 
     Args:
@@ -87,7 +88,7 @@ def read_backbone_weights(
 
 def weights_in(
     checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
-) -> Dict[str, Any]:
+) -> dict[str, Any]:
     """The weights of what a file held, without wrappers.
 
     Args:
@@ -108,7 +109,7 @@ def weights_in(
     return {re.sub(r'^module\.', '', str(key)): value for key, value in checkpoint.items()}
 
 
-def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> List[str]:
+def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> list[str]:
     """Compare a checkpoint with the estimator that it is to be loaded into.
 
     MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
@@ -172,11 +173,11 @@ def check_origin(weights: Mapping[str, Any]) -> None:
     if any(re.match(r'stage\d+\.(down|up)sample\.', key) for key in weights):
         raise SettingError(
             "it is a checkpoint of the authors' release; convert it once with "
-            '`python -m mspn_plugin.checkpoint megvii IN OUT`, and use OUT'
+            '`mspn convert megvii IN OUT`, and use OUT'
         )
 
 
-def _below(weights: Mapping[str, Any], prefix: str) -> Dict[str, Any]:
+def _below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The weights whose names start with a prefix, without it."""
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
@@ -193,7 +194,7 @@ def is_resnet(weights: Mapping[str, Any]) -> bool:
 
 def convert_resnet(
     weights: Mapping[str, Tensor], stages: Sequence[int], num_units: int
-) -> Dict[str, Tensor]:
+) -> dict[str, Tensor]:
     """Name a ResNet's weights, in torchvision's layout, as ``MSPNBackbone`` names them.
 
     A stage's way down has the blocks of a ResNet, so that weights trained on ImageNet fit the stem
@@ -207,7 +208,7 @@ def convert_resnet(
     Returns:
         dict[str, Tensor]: The stem's and these stages' weights.
     """
-    converted: Dict[str, Tensor] = {}
+    converted: dict[str, Tensor] = {}
     for key, value in weights.items():
         if key.startswith(('conv1.', 'bn1.')):
             converted['top.top.0.' + key.replace('1.', '.', 1)] = value
@@ -225,7 +226,7 @@ class _Settings(NamedTuple):
     """The backbone's settings that the names of its weights give away."""
 
     num_stages: int
-    num_blocks: List[int]
+    num_blocks: list[int]
     aggregation: bool
 
 
@@ -290,12 +291,12 @@ def some(names: Sequence[str], shown: int = 4) -> str:
     return (', '.join(names[:shown]) or 'none') + more
 
 
-def counted(keys: Mapping[str, Sequence[str]], shown: int = 4) -> List[str]:
+def counted(keys: Mapping[str, Sequence[str]], shown: int = 4) -> list[str]:
     """Say of each kind of keys how many there are and which; kinds without any are left out."""
     return [f'{len(names)} {kind}: {some(names, shown)}' for kind, names in keys.items() if names]
 
 
-def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> List[str]:
+def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
     """List the weights that both have in different shapes, in words."""
     return [
         f'{key} {shape_of(given[key])} instead of {list(own[key].shape)}'
@@ -329,8 +330,8 @@ def _settings(weights: Mapping[str, Any]) -> _Settings:
     return _Settings(1 + max(stages), _num_blocks(weights), aggregation)
 
 
-def _num_blocks(weights: Mapping[str, Any]) -> List[int]:
-    blocks: Dict[int, int] = {}
+def _num_blocks(weights: Mapping[str, Any]) -> list[int]:
+    blocks: dict[int, int] = {}
     for key in weights:
         match = re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key)
         if match:

@@ -6,7 +6,8 @@ activation; its convolutions have a bias in front of the batch norm, and its ima
 
 import re
 from collections import OrderedDict
-from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Tuple
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ class _Layer(NamedTuple):
     theirs: str
     conv: str
     norm: str
-    shape: Tuple[int, int, int, int]
+    shape: tuple[int, int, int, int]
 
 
 def convert_megvii_checkpoint(state_dict: Mapping[str, Any]) -> OrderedDict[str, Tensor]:
@@ -71,7 +72,7 @@ def convert_megvii_checkpoint(state_dict: Mapping[str, Any]) -> OrderedDict[str,
     return converted
 
 
-def _unwrapped(state_dict: Mapping[str, Any]) -> Dict[str, Any]:
+def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
     if not isinstance(state_dict, Mapping):
         raise SettingError(
             f'a checkpoint of the release is a dict, and this is a {type(state_dict).__name__}'
@@ -171,8 +172,8 @@ def _outputs(source: Mapping[str, Any], key: str, default: int) -> int:
     return value.shape[0] if isinstance(value, Tensor) and value.dim() == 4 else default
 
 
-def _check(source: Mapping[str, Any], layers: List[_Layer]) -> None:
-    expected: Dict[str, Tuple[int, ...]] = {}
+def _check(source: Mapping[str, Any], layers: list[_Layer]) -> None:
+    expected: dict[str, tuple[int, ...]] = {}
     for layer in layers:
         expected[f'{layer.theirs}.conv.weight'] = layer.shape
         for name in ('conv.bias', 'bn.weight', 'bn.bias', 'bn.running_mean', 'bn.running_var'):

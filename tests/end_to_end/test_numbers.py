@@ -11,7 +11,7 @@ from mmengine.device import get_device
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
-from small_run import MIM, NO_WORKERS, config_in, load, losses, run, run_here
+from support.small_run import MIM, NO_WORKERS, config_in, load, losses, run, run_here
 
 from mspn_plugin import SettingError
 

@@ -369,7 +369,7 @@ class TestCommand:
     def test_it_writes_a_data_set_and_says_so(self, tmp_path):
         out = tmp_path / 'new' / 'people'
         run = subprocess.run(
-            [sys.executable, '-m', 'mspn_plugin.synthetic.coco', '--out', out]
+            [sys.executable, '-m', 'mspn_plugin', 'synthetic', '--out', out]
             + ['--train', '2', '--val', '1', '--seed', '4'],
             capture_output=True,
             text=True,
@@ -380,12 +380,11 @@ class TestCommand:
         assert [p.name for p in out.parent.iterdir()] == ['people']
         assert len(contents(out)) == 5
 
-    def test_a_folder_that_is_not_empty_is_refused_and_stays(self, tmp_path, capsys):
+    def test_a_folder_that_is_not_empty_is_refused_and_stays(self, mspn, tmp_path):
         (tmp_path / 'mine.txt').write_text('precious')
-        with pytest.raises(SystemExit) as stop:
-            synthetic.main(['--out', str(tmp_path), '--train', '1', '--val', '1'])
-        assert stop.value.code == 2
-        assert f'{tmp_path} is not empty' in capsys.readouterr().err
+        ended = mspn('synthetic', '--out', tmp_path, '--train', 1, '--val', 1)
+        assert ended.exit_code == 2
+        assert f'{tmp_path} is not empty' in ended.stderr
         assert contents(tmp_path) == {'mine.txt': b'precious'}
 
     def test_a_file_is_refused_and_stays(self, tmp_path):
@@ -407,7 +406,7 @@ class TestCommand:
         assert not list(tmp_path.iterdir())
 
     @pytest.mark.parametrize('exists', [True, False])
-    def test_an_interrupt_leaves_nothing_behind(self, tmp_path, monkeypatch, exists):
+    def test_an_interrupt_leaves_nothing_behind(self, mspn, tmp_path, monkeypatch, exists):
         out = tmp_path / 'out'
         if exists:
             out.mkdir()
@@ -420,7 +419,6 @@ class TestCommand:
             return render_image(*args)
 
         monkeypatch.setattr(synthetic, 'render_image', interrupted)
-        with pytest.raises(SystemExit) as stop:
-            synthetic.main(['--out', str(out), '--train', '3', '--val', '1', '--workers', '1'])
-        assert stop.value.code == 130
+        ended = mspn('synthetic', '--out', out, '--train', 3, '--val', 1, '--workers', 1)
+        assert ended.exit_code == 130
         assert [p.name for p in tmp_path.rglob('*')] == (['out'] if exists else [])

@@ -21,7 +21,7 @@ from mspn_plugin import config_path
 from mspn_plugin.checks import faults
 from mspn_plugin.checks.annotations import examine
 from mspn_plugin.checks.faults import ERROR, WARNING, findings
-from mspn_plugin.checks.report import check, in_words, main, sources
+from mspn_plugin.checks.report import check, in_words, sources
 
 NAN = float('nan')
 TRAIN = 'annotations/person_keypoints_train2017.json'
@@ -376,13 +376,14 @@ class TestConfig:
 
 
 class TestCommand:
-    def test_clean_data_give_status_0_and_the_cost(self, rendered, capsys, monkeypatch):
+    def test_clean_data_give_status_0_and_the_cost(self, mspn, rendered, monkeypatch):
         monkeypatch.setenv('COCO_ROOT', str(rendered))
         options = ['train_dataloader.batch_size=4', 'train_dataloader.num_workers=0']
         arguments = ['--seconds', '0', '--workers', '1', '--device', 'cpu']
-        status = main([config_path('mspn_synthetic'), *arguments, '--cfg-options', *options])
-        said = capsys.readouterr().out
-        assert status == 0, said
+        arguments += ['--cfg-options', *options]
+        ended = mspn('check', config_path('mspn_synthetic'), *arguments)
+        said = ended.stdout
+        assert ended.exit_code == 0, ended.output
         assert 'GiB for a step of 4 persons on cpu' in said
         assert re.search(r'for \d+ epochs', said) and 'kinds of errors: 0' in said
 
@@ -392,26 +393,24 @@ class TestCommand:
             (['none.py'], 'there is no config none.py'),
             (['empty.py'], 'has no `model`'),
             (['broken.py'], 'cannot be read as a config'),
-            (['empty.py', '--workers', '0'], 'not a whole number from 1 up'),
+            (['empty.py', '--workers', '0'], '0 is not in the range x>=1'),
         ],
     )
     def test_what_cannot_be_checked_gives_status_2(
-        self, arguments, message, tmp_path, capsys, monkeypatch
+        self, mspn, arguments, message, tmp_path, monkeypatch
     ):
         monkeypatch.chdir(tmp_path)
         Path('empty.py').write_text('a = 1\n')
         Path('broken.py').write_text('a = (\n')
-        with pytest.raises(SystemExit) as stopped:
-            main(arguments)
-        assert stopped.value.code == 2
-        assert message in capsys.readouterr().err
+        ended = mspn('check', *arguments)
+        assert ended.exit_code == 2 and message in ended.stderr
 
     @pytest.mark.slow
     def test_the_shell_sees_status_1_and_every_id(self, spoiled_persons):
         folder = spoiled_persons.save()
         done = subprocess.run(
             [
-                *(sys.executable, '-m', 'mspn_plugin.checks.report', config_path('mspn_synthetic')),
+                *(sys.executable, '-m', 'mspn_plugin', 'check', config_path('mspn_synthetic')),
                 *('--no-images', '--no-cost'),
             ],
             capture_output=True,
@@ -426,7 +425,7 @@ class TestCommand:
 
 @pytest.mark.slow
 def test_data_with_harmless_faults_are_trained_and_evaluated_on(rendered, tmp_path):
-    from test_commands import mim, succeeded
+    from support.shell import mim, succeeded
 
     data = Data(rendered, tmp_path / 'coco')
     harmless = (903, 909, 910, 911, 913, 914, 915, 916, 920)

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from small_run import MIM, config_in, load, run, run_here
+from support.small_run import MIM, config_in, load, run, run_here
 
 ONE = """
 _base_ = ['run.py']
@@ -49,7 +49,7 @@ def ran(tmp_path_factory, rendered):
         finally:
             torch.set_default_dtype(torch.float32)
         (folder / 'collected.pkl').rename(folder / 'one' / 'collected.pkl')
-        monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parent), prepend=':')
+        monkeypatch.setenv('PYTHONPATH', str(Path(__file__).parents[1] / 'support'), prepend=':')
         launcher = ('--launcher', 'pytorch', '--gpus', '2')
         run(MIM, folder / 'two.py', folder / 'two', *launcher, coco_root=rendered)
         (folder / 'collected.pkl').rename(folder / 'two' / 'collected.pkl')

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from pages import REPO, blocks, filled
+from support.pages import REPO, blocks, filled
 
 NAME = 'td-hm_4xmspn50_8xb32-210e_coco-256x192'
 CONFIG = f"""

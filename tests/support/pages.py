@@ -5,7 +5,7 @@ import shlex
 from pathlib import Path
 from typing import NamedTuple
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 PAGES = ['README.md', *sorted(f'docs/{file.name}' for file in (REPO / 'docs').glob('*.md'))]
 
 SMALL = {

@@ -1,7 +1,5 @@
 """The pages say what is true: their commands run as printed, and what they name exists."""
 
-import contextlib
-import importlib
 import json
 import os
 import re
@@ -18,8 +16,9 @@ from mmengine.dataset import pseudo_collate
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
-from pages import PAGES, REPO, SMALL, blocks, filled, shortened
+from support.pages import PAGES, REPO, SMALL, blocks, filled, shortened
 
+import mspn_cli
 from mspn_plugin import config_names, config_path
 from mspn_plugin.hooks.preflight import check_fit, check_model
 
@@ -36,11 +35,11 @@ NOT_RUN = [
     ('docs/install.md', 'pip install torch', 'installs from the network'),
     ('docs/install.md', 'pip uninstall', 'compiles for twelve minutes'),
     ('docs/reliability.md', '# one machine', 'needs GPUs; test_distributed.py runs two processes'),
-    ('docs/reliability.md', 'python -m mspn_plugin.synthetic', 'test_numbers.py trains in half'),
+    ('docs/reliability.md', 'mspn synthetic', 'test_numbers.py trains in half'),
     ('docs/results.md', 'make demo', 'trains for minutes'),
-    ('docs/results.md', 'python -m mspn_plugin.synthetic', 'tests what make demo has trained'),
+    ('docs/results.md', 'mspn synthetic', 'tests what make demo has trained'),
     ('docs/results.md', '# COCO_ROOT holds', 'trains for hours'),
-    ('docs/tools.md', 'python -m mspn_plugin.tools', 'test_inherit.py runs the page on the wheel'),
+    ('docs/tools.md', 'mspn tools', 'test_inherit.py runs the page on the wheel'),
     (
         'docs/train-on-coco.md',
         'COCO_ROOT=/data/coco mim train',
@@ -236,24 +235,23 @@ def mmpose_configs():
     return (Path(mmpose.__file__).parent / '.mim' / 'configs').rglob('td-hm_*.py')
 
 
-def help_of(module, capsys):
-    """What ``python -m mspn_plugin.MODULE --help`` prints, with its subcommands' help."""
-    command = importlib.import_module(f'mspn_plugin.{module}').main
-    printed = ''
-    for arguments in (['--help'], ['megvii', '--help']):
-        with contextlib.suppress(SystemExit):
-            command(arguments)
-        printed += capsys.readouterr().out
-    return printed
+def help_of(mspn, name):
+    """What ``mspn NAME --help`` prints, with its subcommands' help."""
+    command = mspn_cli.main.get_command(None, name)
+    subcommands = getattr(command, 'commands', {})
+    helps = [(name,), *((name, subcommand) for subcommand in subcommands)]
+    return ''.join(mspn(*words, '--help').stdout for words in helps)
 
 
-def test_options_that_are_named_exist(capsys):
+def test_options_that_are_named_exist(mspn):
     known = {}
     for page in PAGES:
         joined = (REPO / page).read_text().replace('\\\n', ' ')
-        for module, rest in re.findall(r'python -m mspn_plugin\.(\w+)([^`\n]*)', joined):
+        for module, rest in re.findall(r'\bmspn ([a-z]+)\b([^`\n]*)', joined):
+            if module not in mspn_cli.SUBCOMMANDS:
+                continue
             if module not in known:
-                known[module] = help_of(module, capsys)
+                known[module] = help_of(mspn, module)
             if module == 'tools':  # the rest is MMPose's own
                 continue
             for option in re.findall(r' (--[\w-]+)', rest):

@@ -16,7 +16,7 @@ from mspn_plugin.errors import SettingError
 from mspn_plugin.measure import cost, timing
 from mspn_plugin.measure.machine import describe, matrix_rate, short_name
 
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / 'benchmarks'))
 import run_all  # noqa: E402
 import write_docs  # noqa: E402
@@ -166,20 +166,18 @@ def test_files_for_initial_weights_are_left_out_and_nothing_else():
     assert left == dict(backbone=dict(depth=50), neck=[dict(init_cfg=[dict(type='Kaiming')])])
 
 
-def test_the_command_measures_what_it_can_and_explains_the_rest(tmp_path):
+def test_the_command_measures_what_it_can_and_explains_the_rest(mspn, tmp_path):
     broken = tmp_path / 'broken.py'
     broken.write_text("_base_ = ['mspn_synthetic.py']\nmodel = dict(backbone=dict(num_stages=0))\n")
     for name in ('mspn_coco.py', 'mspn_synthetic.py'):
         (tmp_path / name).write_bytes((REPO / 'configs' / name).read_bytes())
     options = [f'{key}={value}' for key, value in TINY.items()]
-    status = benchmark.main(
-        [
-            *(str(tmp_path / 'mspn_synthetic.py'), str(broken), 'absent'),
-            *('--batch-size', '2', '--repeats', '2', '--seconds', '0', '--device', 'cpu'),
-            *('--out', str(tmp_path / 'out'), '--cfg-options', *options),
-        ]
+    ended = mspn(
+        *('benchmark', tmp_path / 'mspn_synthetic.py', broken, 'absent'),
+        *('--batch-size', 2, '--repeats', 2, '--seconds', 0, '--device', 'cpu'),
+        *('--out', tmp_path / 'out', '--cfg-options', *options),
     )
-    assert status == 1
+    assert ended.exit_code == 1, ended.output
     files = {path.suffix: path for path in (tmp_path / 'out').iterdir()}
     assert set(files) == {'.json', '.md', '.png'}
     result = json.loads(files['.json'].read_text())
@@ -254,14 +252,13 @@ def test_accuracy_is_measured_with_checkpoint_and_data(tmp_path, coco_photos):
     assert set(wrong['reasons']) == {'checkpoint'} and 'accuracy' not in wrong
 
 
-def test_wrong_arguments_are_refused(capsys):
+def test_wrong_arguments_are_refused(mspn):
     for arguments, named in (
         (['a', 'b', '--checkpoint', 'x'], '1 files for 2 configs'),
-        (['a', '--repeats', '0'], 'from 1 up'),
+        (['a', '--repeats', '0'], 'not in the range'),
     ):
-        with pytest.raises(SystemExit):
-            benchmark.main(arguments)
-        assert named in capsys.readouterr().err
+        ended = mspn('benchmark', *arguments)
+        assert ended.exit_code == 2 and named in ended.stderr
 
 
 def test_any_number_of_joints_and_persons_reaches_the_pipeline():

@@ -4,36 +4,19 @@ import json
 import shutil
 
 import pytest
-from mmengine.config import Config
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmpose.datasets import CocoDataset
-from mmpose.registry import MODELS
+from support.small_model import CODEC, estimator, small_config
 
 from mspn_plugin import config_path
 from mspn_plugin.errors import SettingError
 from mspn_plugin.hooks.preflight import check_annotations, check_dataset, check_fit, check_model
 
-CODEC = dict(type='CoarseToFineHeatmap', input_size=(96, 128), heatmap_size=(24, 32))
-
 
 @pytest.fixture(autouse=True)
 def mmpose_scope():
     init_default_scope('mmpose')
-
-
-def estimator(**head):
-    backbone = dict(
-        type='MSPNBackbone', num_stages=1, stem_channels=8, unit_channels=16, num_blocks=[1] * 4
-    )
-    head = dict(dict(num_stages=1, unit_channels=16, out_channels=17, decoder=CODEC), **head)
-    return MODELS.build(
-        dict(
-            type='TopdownPoseEstimator',
-            backbone=backbone,
-            head=dict(type='MultiStageHeatmapHead', **head),
-        )
-    )
 
 
 def training_set(folder, codec=CODEC, crop=(96, 128)):
@@ -132,7 +115,7 @@ def test_annotations_that_would_spoil_training_are_named_by_their_ids(folder):
     message = str(error.value)
     assert message.startswith('train_dataloader.dataset has faults')
     assert 'person_keypoints_train2017.json: 1 annotation: a labelled joint' in message
-    assert f'(id {number})' in message and 'mspn_plugin.checks.report CONFIG' in message
+    assert f'(id {number})' in message and 'mspn check CONFIG' in message
 
 
 def test_what_only_evaluation_needs_stops_no_training(folder):
@@ -142,34 +125,6 @@ def test_what_only_evaluation_needs_stops_no_training(folder):
     check_annotations(dataset, 'val_dataloader.dataset', training=False, with_area=False)
     with pytest.raises(SettingError, match='`area` is missing'):
         check_annotations(dataset, 'val_dataloader.dataset', training=False)
-
-
-def small_config(root, work_dir, **options):
-    """A config whose training takes a moment."""
-    cfg = Config.fromfile(config_path('mspn_synthetic'))
-    cfg.work_dir = str(work_dir)
-    cfg.experiment_name = work_dir.parent.name
-    for split in ('train', 'val', 'test'):
-        cfg[f'{split}_dataloader'].dataset.data_root = f'{root}/'
-    cfg.merge_from_dict(
-        {
-            'model.backbone.stem_channels': 8,
-            'model.backbone.unit_channels': 16,
-            'model.head.unit_channels': 16,
-            'train_cfg.max_epochs': 1,
-            'train_dataloader.num_workers': 0,
-            'train_dataloader.persistent_workers': False,
-            'val_cfg': None,
-            'val_dataloader': None,
-            'val_evaluator': None,
-            'test_cfg': None,
-            'test_dataloader': None,
-            'test_evaluator': None,
-            'log_level': 'ERROR',
-            **options,
-        }
-    )
-    return cfg
 
 
 def test_the_hook_stops_a_run_before_its_first_step(folder, tmp_path):
@@ -190,7 +145,7 @@ def test_the_hook_stops_a_run_before_its_first_step(folder, tmp_path):
 
 @pytest.mark.slow
 def test_a_codec_that_does_not_fit_the_head_ends_the_command_in_one_message(folder, tmp_path):
-    from test_commands import GROUND_TRUTH_BOXES, message, mim
+    from support.shell import GROUND_TRUTH_BOXES, message, mim
 
     shutil.copy(config_path('mspn_coco'), tmp_path / 'mspn_coco.py')
     options = [*GROUND_TRUTH_BOXES, 'model.head.decoder.kernel_sizes=(9,9,9,7,5)']

@@ -9,22 +9,21 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from test_predict import network, trained  # noqa: F401
 
 from mspn_plugin import SettingError
 from mspn_plugin.inference.boxes import whole_picture
 from mspn_plugin.inference.fused import fuse
-from mspn_plugin.inference.onnx import PoseGraph, check, crops, export_onnx, main
+from mspn_plugin.inference.onnx import PoseGraph, check, crops, export_onnx
 from mspn_plugin.inference.predictor import PosePredictor
 
 onnxruntime = pytest.importorskip('onnxruntime')
-REPO = Path(__file__).resolve().parent.parent
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope='module')
-def exported(network, tmp_path_factory):  # noqa: F811
+def exported(mspn, network, tmp_path_factory):
     target = tmp_path_factory.mktemp('onnx') / 'pose.onnx'
-    assert main([*network, str(target)]) == 0
+    assert mspn('export', target, *network).exit_code == 0
     return target
 
 
@@ -42,7 +41,7 @@ def test_the_file_says_how_it_is_used(exported):
 
 
 @pytest.mark.parametrize('normalise', [True, False])
-def test_any_batch_gives_pytorchs_heatmaps(trained, tmp_path, normalise):  # noqa: F811
+def test_any_batch_gives_pytorchs_heatmaps(trained, tmp_path, normalise):
     fused = fuse(trained, stages=1)
     target = tmp_path / 'maps.onnx'
     worst = export_onnx(fused, target, normalise=normalise, decode=False, flip_test=True)
@@ -54,7 +53,7 @@ def test_any_batch_gives_pytorchs_heatmaps(trained, tmp_path, normalise):  # noq
     assert np.abs(given - expected.numpy()).max() <= 1e-4 * expected.abs().max()
 
 
-def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):  # noqa: F811
+def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):
     rng = np.random.default_rng(1)
     picture = cv2.resize(
         rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120), interpolation=cv2.INTER_CUBIC
@@ -92,7 +91,7 @@ def test_it_runs_in_a_process_without_pytorch(exported, trained, tmp_path):  # n
     assert len(demo.read_text().splitlines()) <= 40
 
 
-def test_a_file_that_computes_something_else_is_found_out(exported, trained):  # noqa: F811
+def test_a_file_that_computes_something_else_is_found_out(exported, trained):
     other = fuse(trained)
     with torch.no_grad():
         other.network.head[-1].conv.weight.mul_(-1)
@@ -100,17 +99,16 @@ def test_a_file_that_computes_something_else_is_found_out(exported, trained):  #
         check(PoseGraph(other, True, True, False), exported)
 
 
-def test_targets_are_looked_at_before_any_work(exported, network, capsys):  # noqa: F811
+def test_targets_are_looked_at_before_any_work(mspn, exported):
     for target, said in [
         (exported, '--overwrite'),
         (exported.with_suffix('.pt'), 'must end in .onnx'),
         (exported.parent / 'none' / 'a.onnx', 'does not exist'),
     ]:
-        with pytest.raises(SystemExit):
-            main(['no config', 'no checkpoint', str(target)])
-        assert said in capsys.readouterr().err
+        ended = mspn('export', target, '--config', 'none', '--checkpoint', 'none')
+        assert ended.exit_code == 2 and said in ended.stderr
 
 
-def test_only_float32_is_exported(trained, tmp_path):  # noqa: F811
+def test_only_float32_is_exported(trained, tmp_path):
     with pytest.raises(SettingError, match='float32'):
         export_onnx(fuse(trained, dtype=torch.bfloat16), tmp_path / 'a.onnx')

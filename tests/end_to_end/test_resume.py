@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from small_run import (
+from support.small_run import (
     MIM,
     NO_WORKERS,
     TRAIN,

@@ -6,13 +6,14 @@ import random
 import subprocess
 import sys
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from mspn_plugin import SettingError, convert_megvii_checkpoint
-from mspn_plugin.commands.convert import main
+from mspn_plugin.commands.convert import convert_megvii_file
 
 # After the plugin, which lets mmpose import.
 from mmengine.runner import load_checkpoint  # isort: skip
@@ -179,23 +180,22 @@ class TestCommand:
         torch.save({'model': one_stage, 'optimizer': {'state': {}}, 'iteration': 96000}, path)
         return path
 
-    def test_a_file_is_converted_for_load_from(self, release_file, one_stage, tmp_path, capsys):
+    def test_a_file_is_converted_for_load_from(self, mspn, release_file, one_stage, tmp_path):
         target = tmp_path / 'mspn.pth'
-        main(['megvii', str(release_file), str(target)])
-        assert '1 stage' in capsys.readouterr().out
+        assert '1 stage' in mspn('convert', 'megvii', release_file, target).stdout
         model = estimator(1)
         load_checkpoint(model, str(target), map_location='cpu', strict=True)
         expected = convert_megvii_checkpoint(one_stage)
         assert all(torch.equal(v, expected[k]) for k, v in model.state_dict().items())
         assert sorted(p.name for p in tmp_path.iterdir()) == ['mspn.pth', 'release.pth']
 
-    def test_an_existing_file_is_kept_unless_told_otherwise(self, release_file, tmp_path):
+    def test_an_existing_file_is_kept_unless_told_otherwise(self, mspn, release_file, tmp_path):
         target = tmp_path / 'mspn.pth'
         target.write_text('precious')
         with pytest.raises(SettingError, match=r'mspn\.pth exists.*--overwrite'):
-            main(['megvii', str(release_file), str(target)])
+            convert_megvii_file(release_file, target)
         assert target.read_text() == 'precious'
-        main(['megvii', str(release_file), str(target), '--overwrite'])
+        mspn('convert', 'megvii', release_file, target, '--overwrite')
         assert 'state_dict' in torch.load(target, weights_only=True)
 
     @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ class TestCommand:
         spoil(release_file)
         before = sorted(tmp_path.iterdir())
         with pytest.raises(SettingError, match=rf'release\.pth: .*{message}'):
-            main(['megvii', str(release_file), str(tmp_path / 'mspn.pth')])
+            convert_megvii_file(release_file, tmp_path / 'mspn.pth')
         assert sorted(tmp_path.iterdir()) == before
 
     @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
@@ -230,7 +230,7 @@ class TestCommand:
                 damaged[draw.randrange(len(whole))] = draw.randrange(256)
             source.write_bytes(damaged)
             with pytest.raises(SettingError, match=r'release\.pth: '):
-                main(['megvii', str(source), str(target)])
+                convert_megvii_file(source, target)
         assert not target.exists()
 
     def test_another_number_in_a_file_is_noticed_by_its_checksum(self, release_file, tmp_path):
@@ -238,11 +238,11 @@ class TestCommand:
         content[len(content) // 2] ^= 1
         release_file.write_bytes(content)
         with pytest.raises(SettingError, match=r'release\.pth: it is damaged: .*checksum'):
-            main(['megvii', str(release_file), str(tmp_path / 'mspn.pth')])
+            convert_megvii_file(release_file, tmp_path / 'mspn.pth')
 
     def test_a_folder_that_does_not_exist_is_named(self, release_file, tmp_path):
         with pytest.raises(SettingError, match=r'folder .*nowhere does not exist'):
-            main(['megvii', str(release_file), str(tmp_path / 'nowhere' / 'mspn.pth')])
+            convert_megvii_file(release_file, tmp_path / 'nowhere' / 'mspn.pth')
 
     @pytest.mark.filterwarnings('ignore:Detected pickle protocol')
     def test_a_file_that_would_run_code_is_refused_and_not_run(self, tmp_path):
@@ -253,27 +253,21 @@ class TestCommand:
         source = tmp_path / 'release.pth'
         torch.save({'model': Trap()}, source)
         with pytest.raises(SettingError, match=r'release\.pth: .*could run code'):
-            main(['megvii', str(source), str(tmp_path / 'mspn.pth')])
+            convert_megvii_file(source, tmp_path / 'mspn.pth')
         source.write_bytes(pickle.dumps({'model': Trap()}))
         with pytest.raises(SettingError, match=r'release\.pth: .*could run code'):
-            main(['megvii', str(source), str(tmp_path / 'mspn.pth')])
+            convert_megvii_file(source, tmp_path / 'mspn.pth')
         assert [p.name for p in tmp_path.iterdir()] == ['release.pth']
 
     @pytest.mark.slow
     def test_the_shell_sees_one_message_and_a_failure(self, tmp_path):
-        command = [
-            sys.executable,
-            '-W',
-            'error::RuntimeWarning',
-            '-m',
-            'mspn_plugin.commands.convert',
-        ]
+        command = [Path(sys.executable).with_name('mspn'), 'convert', 'megvii']
         ran = subprocess.run(
-            [*command, 'megvii', str(tmp_path / 'none.pth'), str(tmp_path / 'out.pth')],
+            [*command, tmp_path / 'none.pth', tmp_path / 'out.pth'],
             capture_output=True,
             text=True,
         )
-        assert ran.returncode == 1
+        assert ran.returncode == 2
         assert 'none.pth: there is no such file' in ran.stderr
         assert 'Traceback' not in ran.stderr
 

@@ -7,49 +7,15 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from mmengine.config import Config
 
 import mspn_plugin  # noqa: F401
 from mspn_plugin import SettingError
-from mspn_plugin.commands.predict import main
 from mspn_plugin.inference.boxes import BoxFile, number_in, whole_picture
 from mspn_plugin.inference.fused import fuse
 from mspn_plugin.inference.images import find, read
 from mspn_plugin.inference.predictor import PosePredictor, load_estimator
 
-REPO = Path(__file__).resolve().parent.parent
-SMALL = {
-    'model.backbone.init_cfg': None,
-    'model.backbone.stem_channels': 8,
-    'model.backbone.unit_channels': 16,
-    'model.backbone.num_blocks': [1, 1, 1, 1],
-    'model.head.unit_channels': 16,
-}
-
-
-@pytest.fixture(scope='module')
-def network(tmp_path_factory):
-    """A config and a checkpoint of a tiny network."""
-    from mmpose.apis import init_model
-
-    folder = tmp_path_factory.mktemp('network')
-    config = Config.fromfile(REPO / 'configs' / 'mspn_coco.py')
-    config.merge_from_dict(SMALL)
-    config.dump(folder / 'config.py')
-    torch.manual_seed(0)
-    estimator = init_model(Config.fromfile(folder / 'config.py'), None, 'cpu')
-    for norm in estimator.modules():
-        if isinstance(norm, torch.nn.BatchNorm2d):
-            norm.running_var.uniform_(0.5, 2)
-    last = estimator.head.predict_layers[-1].conv_layers[-1].bn
-    torch.nn.init.constant_(last.weight, 200.0)
-    torch.save({'state_dict': estimator.state_dict()}, folder / 'checkpoint.pth')
-    return str(folder / 'config.py'), str(folder / 'checkpoint.pth')
-
-
-@pytest.fixture(scope='module')
-def trained(network):
-    return load_estimator(*network)
+REPO = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -78,20 +44,21 @@ def pictures(tmp_path):
     return folder
 
 
-def run(network, *arguments):
-    return main([*network, *map(str, arguments)])
+@pytest.fixture
+def run(mspn, network):
+    return lambda *arguments: mspn('predict', *arguments, *network)
 
 
 def results(folder):
     return json.loads((folder / 'keypoints.json').read_text())
 
 
-def test_the_command_predicts_what_mmpose_does(network, trained, pictures, tmp_path):
+def test_the_command_predicts_what_mmpose_does(run, trained, pictures, tmp_path):
     from mmpose.apis import inference_topdown
 
     out = tmp_path / 'out'
     boxes = tmp_path / 'boxes.json'
-    assert run(network, pictures, '--boxes', boxes, '--out', out, '--batch-size', '2') == 0
+    assert run(pictures, '--boxes', boxes, '--out', out, '--batch-size', '2').exit_code == 0
     found = results(out)
     assert [r['image_id'] for r in found] == [3, 3, 7]
     assert sorted(p.name for p in out.iterdir()) == [
@@ -107,63 +74,62 @@ def test_the_command_predicts_what_mmpose_does(network, trained, pictures, tmp_p
     assert np.abs(mine[:, 2] - sample.pred_instances.keypoint_scores[0]).max() < 0.01
 
 
-def test_without_boxes_a_picture_is_one_person_and_a_pattern_finds_it(network, pictures, tmp_path):
+def test_without_boxes_a_picture_is_one_person_and_a_pattern_finds_it(run, pictures, tmp_path):
     out = tmp_path / 'out'
-    assert run(network, pictures / '*7.png', '--out', out, '--no-pictures', '--stages', '1') == 0
+    assert run(pictures / '*7.png', '--out', out, '--no-pictures', '--stages', '1').exit_code == 0
     assert [r['bbox'] for r in results(out)] == [[0, 0, 160, 120]]
     assert [p.name for p in out.iterdir()] == ['keypoints.json']
 
 
-def test_stages_are_shown_side_by_side(network, pictures, tmp_path):
+def test_stages_are_shown_side_by_side(run, pictures, tmp_path):
     out = tmp_path / 'out'
-    assert run(network, pictures / '000000000003.png', '--out', out, '--show-stages') == 0
+    assert run(pictures / '000000000003.png', '--out', out, '--show-stages').exit_code == 0
     figure = read(out / '000000000003.stages.png')
     assert figure.shape[1] > 1000 and figure.std() > 1
 
 
-def test_a_video_becomes_a_video(network, pictures, tmp_path):
+def test_a_video_becomes_a_video(run, pictures, tmp_path):
     clip, out = tmp_path / 'clip.mp4', tmp_path / 'out'
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'mp4v'), 10, (160, 120))
     for _ in range(3):
         writer.write(read(pictures / '000000000003.png'))
     writer.release()
-    assert run(network, clip, '--out', out) == 0
+    assert run(clip, '--out', out).exit_code == 0
     assert [r['frame'] for r in results(out)] == [0, 1, 2]
     assert cv2.VideoCapture(str(out / 'clip.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
-def test_an_unreadable_picture_is_skipped_and_the_rest_is_done(network, pictures, tmp_path, capsys):
+def test_an_unreadable_picture_is_skipped_and_the_rest_is_done(run, pictures, tmp_path):
     (pictures / '000000000005.jpg').write_bytes(b'no picture')
     (pictures / '000000000006.jpg').write_bytes(b'')
     out = tmp_path / 'out'
-    assert run(network, pictures, pictures / 'missing.jpg', '--out', out, '--no-pictures') == 3
+    ended = run(pictures, pictures / 'missing.jpg', '--out', out, '--no-pictures')
+    assert ended.exit_code == 3
     assert [r['image_id'] for r in results(out)] != [] and len(results(out)) == 2
-    said = capsys.readouterr()
     for name in ('000000000005.jpg cannot', '000000000006.jpg is empty', 'missing.jpg: No such'):
-        assert name in said.err
-    assert '3 skipped' in said.out
+        assert name in ended.stderr
+    assert '3 skipped' in ended.stdout
 
 
-def test_what_is_there_is_not_replaced(network, pictures, tmp_path, capsys):
+def test_what_is_there_is_not_replaced(run, pictures, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
     (out / 'keypoints.json').write_text('mine')
-    with pytest.raises(SystemExit):
-        run(network, pictures, '--out', out)
+    ended = run(pictures, '--out', out)
     assert (out / 'keypoints.json').read_text() == 'mine'
-    assert '--overwrite' in capsys.readouterr().err
+    assert ended.exit_code == 2 and '--overwrite' in ended.stderr
 
 
 def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     strange = tmp_path / 'strange.pth'
     torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1)}}, strange)
     with pytest.raises(SettingError, match=r'of another network.*missing.*not known'):
-        load_estimator(network[0], strange)
+        load_estimator(network[1], strange)
     with pytest.raises(SettingError, match='no checkpoint'):
-        load_estimator(network[0], tmp_path / 'none.pth')
+        load_estimator(network[1], tmp_path / 'none.pth')
     strange.write_bytes(b'rubbish')
     with pytest.raises(SettingError, match='cannot be read as a checkpoint'):
-        load_estimator(network[0], strange)
+        load_estimator(network[1], strange)
 
 
 def test_grey_deep_and_transparent_pictures_are_read_as_colours(tmp_path):
@@ -237,7 +203,7 @@ def test_mmposes_inferencer_takes_config_checkpoint_and_fused_model(network, pic
     from mmpose.apis import MMPoseInferencer
 
     inferencer = MMPoseInferencer(
-        pose2d=network[0], pose2d_weights=network[1], det_model='whole_image', device='cpu'
+        pose2d=network[1], pose2d_weights=network[3], det_model='whole_image', device='cpu'
     )
     picture = str(pictures / '000000000003.png')
     before = next(inferencer(picture))['predictions'][0][0]['keypoints']

@@ -1,0 +1,74 @@
+"""``mspn check``."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import click
+from mmengine.config import Config
+
+from ..checks.report import check, in_words
+from ..errors import SettingError
+from .arguments import Command, cfg_options, device
+
+
+@click.command('check', cls=Command)
+@click.argument('config', metavar='CONFIG')
+@click.option(
+    '--images/--no-images', default=True, help='Read every image, or look only that they exist.'
+)
+@click.option(
+    '--cost/--no-cost', default=True, help='Measure memory and time, if there are no errors.'
+)
+@click.option(
+    '--workers',
+    type=click.IntRange(1),
+    default=os.cpu_count() or 1,
+    show_default=True,
+    metavar='N',
+    help='Processes that read images.',
+)
+@click.option(
+    '--seconds',
+    type=float,
+    default=10.0,
+    show_default=True,
+    metavar='S',
+    help='How long to measure the network, and again the loading.',
+)
+@device
+@cfg_options("Replace values of the config, as MMPose's tools do.")
+def command(
+    config: str,
+    images: bool,
+    cost: bool,
+    workers: int,
+    seconds: float,
+    device: str,
+    cfg_options: dict[str, Any],
+) -> int:
+    """Look for what could end or spoil a run of CONFIG, in its data, model and checkpoint.
+
+    It also measures what training would cost. Exit status: 0 if there are no errors, 1 if there
+    are, 2 if nothing could be checked.
+    """
+    report = check(_read(config, cfg_options), images, cost, workers, device, seconds)
+    click.echo(in_words(report))
+    return 1 if report.errors() else 0
+
+
+def _read(file: str, cfg_options: dict[str, Any]) -> Config:
+    if not Path(file).is_file():
+        raise SettingError(f'there is no config {file}')
+    try:
+        cfg = Config.fromfile(file)
+        cfg.merge_from_dict(cfg_options)
+    except Exception as error:
+        raise SettingError(
+            f'{file} cannot be read as a config ({type(error).__name__}: {error})'
+        ) from error
+    if 'model' not in cfg:
+        raise SettingError(f'the config {file} has no `model`')
+    return cfg
