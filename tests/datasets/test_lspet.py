@@ -336,6 +336,30 @@ def test_numbers_that_do_not_fit_are_refused(converted, tmp_path, settings):
     assert not (tmp_path / 'out').exists()
 
 
+def test_the_command_converts_and_says_what_it_did(packed, mspn, tmp_path):
+    few_labels = person()
+    few_labels[:9, 2] = 0
+    outside = person(left_wrist=(-1, 40, 1))
+    photographs = [photograph(0), photograph(0, quality=75), *map(photograph, range(1, 6))]
+    source = packed(members([person()] * 5 + [few_labels, outside], photographs))
+    ended = mspn('convert', 'lspet', source, '--out', tmp_path / 'out', '--val', 2, '--seed', 1)
+    assert ended.exit_code == 0, ended.stderr
+    assert ended.stdout == (
+        f'{tmp_path / "out"}: 4 persons for training and 2 for validation; '
+        '1 left out with too few labels, 1 labels outside of their photograph dropped, '
+        '1 pairs of near duplicates kept together\n'
+    )
+    convert_lspet(source, tmp_path / 'same', val=2, seed=1)
+    assert contents(tmp_path / 'out') == contents(tmp_path / 'same')
+
+
+def test_the_command_ends_with_one_message_for_what_is_no_zip(mspn, tmp_path):
+    ended = mspn('convert', 'lspet', tmp_path / 'missing.zip', '--out', tmp_path / 'out')
+    assert ended.exit_code == 2
+    assert ended.stderr.startswith(f'Error: {tmp_path / "missing.zip"} cannot be read as a zip')
+    assert not any(tmp_path.iterdir())
+
+
 @pytest.mark.slow
 def test_the_public_set(shared_data, tmp_path):
     """Counts on the first 6,000 photographs, and MMPose reads all of them."""
