@@ -24,10 +24,8 @@ the size less one; counted from 1 they would keep away from 0 and reach the size
 """
 
 import io
-import json
 import os
 import re
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Iterator, Sequence
@@ -44,28 +42,23 @@ from scipy.sparse.csgraph import connected_components
 from tqdm import tqdm
 
 from ..errors import SettingError
+from ..files import new_folder
+from .coco import KEYPOINTS, image_folder, write_annotations
 
-_FACE = ('nose', 'left_eye', 'right_eye', 'left_ear', 'right_ear')
-# COCO's keypoints from the sixth on, and the row of joints.mat in which each is.
-_LIMBS = {
-    'left_shoulder': 9,
-    'right_shoulder': 8,
-    'left_elbow': 10,
-    'right_elbow': 7,
-    'left_wrist': 11,
-    'right_wrist': 6,
-    'left_hip': 3,
-    'right_hip': 2,
-    'left_knee': 4,
-    'right_knee': 1,
-    'left_ankle': 5,
-    'right_ankle': 0,
-}
-# COCO numbers the keypoints of its skeleton from 1.
-_SKELETON = (
-    *((16, 14), (14, 12), (17, 15), (15, 13), (12, 13), (6, 12), (7, 13), (6, 7), (6, 8), (7, 9)),
-    *((8, 10), (9, 11), (2, 3), (1, 2), (1, 3), (2, 4), (3, 5), (4, 6), (5, 7)),
+# The rows of joints.mat: keypoints of COCO, then neck and top of the head, which COCO doesn't have.
+_JOINTS = (
+    *('right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle'),
+    *('right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist'),
 )
+_INFO = dict(
+    description='Leeds Sports Pose Extended. S. Johnson and M. Everingham: Learning '
+    'Effective Human Pose Estimation from Inaccurate Annotation, CVPR 2011',
+    url='http://sam.johnson.io/research/lspet.html',
+    version='1.0',
+    year=2011,
+    contributor='S. Johnson and M. Everingham',
+)
+_LICENSE = dict(id=1, name='free for research; photographs from Flickr', url='')
 
 _MIN_LABELLED = 6
 _PADDING = 0.1
@@ -122,15 +115,16 @@ def convert_lspet(
         raise SettingError(f'val is {val} and seed {seed}; val is at least 1 and seed at least 0')
     with _opened(Path(source)) as archive:
         all_joints = _read_joints(archive)
-        with _new_folder(Path(target)) as folder:
+        with new_folder(target) as folder:
             return _convert(archive, all_joints, folder, val, seed)
 
 
 def _convert(
     archive: zipfile.ZipFile, all_joints: np.ndarray, folder: Path, val: int, seed: int
 ) -> LspetSummary:
-    for part in ('annotations', 'train2017', 'val2017'):
-        (folder / part).mkdir()
+    train_images, val_images = (image_folder(folder, split) for split in ('train', 'val'))
+    train_images.mkdir()
+    val_images.mkdir()
     images, annotations, thumbnails, dropped = [], [], [], 0
     for number, joints in enumerate(tqdm(all_joints, 'converting LSPET', unit='img'), 1):
         image, content, pixels = _read_photograph(archive, number)
@@ -142,7 +136,7 @@ def _convert(
             images.append(image)
             annotations.append(_annotation(image, joints[:, :2], labelled))
             thumbnails.append(_thumbnail(pixels))
-            (folder / 'train2017' / image['file_name']).write_bytes(content)
+            (train_images / image['file_name']).write_bytes(content)
     if len(images) <= val:
         raise SettingError(
             f'{archive.filename} has {len(images)} persons with {_MIN_LABELLED} labelled joints '
@@ -152,12 +146,17 @@ def _convert(
     held_out = _choose(len(images), pairs, val, seed)
     for index in np.flatnonzero(held_out):
         name = images[index]['file_name']
-        os.replace(folder / 'train2017' / name, folder / 'val2017' / name)
+        os.replace(train_images / name, val_images / name)
     for split, own in (('train', ~held_out), ('val', held_out)):
         chosen = np.flatnonzero(own)
-        coco = _coco([images[i] for i in chosen], [annotations[i] for i in chosen])
-        path = folder / 'annotations' / f'person_keypoints_{split}2017.json'
-        path.write_text(json.dumps(coco), encoding='utf-8')
+        write_annotations(
+            folder,
+            split,
+            [images[i] for i in chosen],
+            [annotations[i] for i in chosen],
+            _INFO,
+            _LICENSE,
+        )
     left_out = len(all_joints) - len(images)
     return LspetSummary(len(images) - val, val, left_out, dropped, len(pairs))
 
@@ -246,8 +245,9 @@ def _annotation(image: dict[str, Any], xy: np.ndarray, labelled: np.ndarray) -> 
     padding = _PADDING * (high - low).max()
     low = np.maximum(low - padding, 0)
     extent = np.minimum(high + padding, (image['width'], image['height'])) - low
-    keypoints = [0.0] * (3 * len(_FACE))
-    for row in _LIMBS.values():
+    keypoints = [0.0] * 15  # of the face
+    for name in KEYPOINTS[5:]:
+        row = _JOINTS.index(name)
         keypoints += [*xy[row].round(2).tolist(), 2] if labelled[row] else [0, 0, 0]
     return dict(
         id=image['id'],
@@ -256,7 +256,7 @@ def _annotation(image: dict[str, Any], xy: np.ndarray, labelled: np.ndarray) -> 
         iscrowd=0,
         bbox=[*low.round(2).tolist(), *extent.round(2).tolist()],
         area=round(_AREA_OF_BOX * float(extent.prod()), 2),
-        num_keypoints=int(labelled[list(_LIMBS.values())].sum()),
+        num_keypoints=int(labelled[: len(_JOINTS)].sum()),
         keypoints=keypoints,
     )
 
@@ -302,52 +302,3 @@ def _choose(count: int, pairs: np.ndarray, val: int, seed: int) -> np.ndarray:
             f'{val - missing}; another number or seed fits'
         )
     return chosen[group]
-
-
-def _coco(images: list[dict[str, Any]], annotations: list[dict[str, Any]]) -> dict[str, Any]:
-    return dict(
-        info=dict(
-            description='Leeds Sports Pose Extended. S. Johnson and M. Everingham: Learning '
-            'Effective Human Pose Estimation from Inaccurate Annotation, CVPR 2011',
-            url='http://sam.johnson.io/research/lspet.html',
-            version='1.0',
-            year=2011,
-            contributor='S. Johnson and M. Everingham',
-        ),
-        licenses=[dict(id=1, name='free for research; photographs from Flickr', url='')],
-        images=images,
-        annotations=annotations,
-        categories=[
-            dict(
-                id=1,
-                name='person',
-                supercategory='person',
-                keypoints=[*_FACE, *_LIMBS],
-                skeleton=[list(link) for link in _SKELETON],
-            )
-        ],
-    )
-
-
-@contextmanager
-def _new_folder(target: Path) -> Iterator[Path]:
-    """Fill a folder that is new or empty as a whole: it stays as it was if the block fails."""
-    target = target.expanduser().resolve()
-    exists = target.exists()
-    if exists and (not target.is_dir() or any(target.iterdir())):
-        raise SettingError(
-            f'{target} is a file or not empty, and nothing in it was touched; the target is a '
-            'folder that is new or empty'
-        )
-    # An empty folder stays: it may be someone's working directory, or a mounted disk.
-    parent = target if exists else target.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.unfinished-', dir=parent) as unfinished:
-        folder = Path(unfinished, target.name)
-        folder.mkdir()
-        yield folder
-        if exists:
-            for part in sorted(folder.iterdir()):
-                os.replace(part, target / part.name)
-        else:
-            os.replace(folder, target)
