@@ -36,10 +36,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import itertools
-import json
-import os
 import signal
-import tempfile
 from collections.abc import Generator, Iterable
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -50,54 +47,9 @@ import numpy as np
 from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
+from ..datasets.coco import FLIP_INDICES, KEYPOINTS, SKELETON, image_folder, write_annotations
 from ..errors import SettingError
-
-KEYPOINTS = (
-    'nose',
-    'left_eye',
-    'right_eye',
-    'left_ear',
-    'right_ear',
-    'left_shoulder',
-    'right_shoulder',
-    'left_elbow',
-    'right_elbow',
-    'left_wrist',
-    'right_wrist',
-    'left_hip',
-    'right_hip',
-    'left_knee',
-    'right_knee',
-    'left_ankle',
-    'right_ankle',
-)
-"""COCO's keypoints in COCO's order."""
-
-FLIP_INDICES = (0, 2, 1, 4, 3, 6, 5, 8, 7, 10, 9, 12, 11, 14, 13, 16, 15)
-"""For each keypoint the index of its mirror image."""
-
-# COCO numbers the keypoints of its skeleton from 1.
-SKELETON = (
-    (16, 14),
-    (14, 12),
-    (17, 15),
-    (15, 13),
-    (12, 13),
-    (6, 12),
-    (7, 13),
-    (6, 7),
-    (6, 8),
-    (7, 9),
-    (8, 10),
-    (9, 11),
-    (2, 3),
-    (1, 2),
-    (1, 3),
-    (2, 4),
-    (3, 5),
-    (4, 6),
-    (5, 7),
-)
+from ..files import new_folder
 
 SPLITS = ('train', 'val')
 
@@ -1488,7 +1440,7 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
         keypoints[i] = x, y, 2 if visible else 1
     # A hidden joint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2
-    told = {i for a, b in np.array(SKELETON) - 1 for i in (a, b) if seen[a] or seen[b]}
+    told = {i for a, b in SKELETON for i in (a, b) if seen[a] or seen[b]}
     keypoints[[i not in told for i in range(len(KEYPOINTS))]] = 0
     return keypoints
 
@@ -1749,39 +1701,18 @@ def render_dataset(
     ):
         if number < least:
             raise SettingError(f'{name} is {number}; it takes a whole number from {least} up')
-    out = Path(out).expanduser().resolve()
-    exists = out.exists()
-    if exists and not out.is_dir():
-        raise SettingError(f'{out} is a file; out takes a folder that is new or empty')
-    if exists and any(out.iterdir()):
-        raise SettingError(
-            f'{out} is not empty, and nothing in it was touched; out takes a folder that is new '
-            'or empty'
-        )
     # A process is not worth its start for a few images.
     workers = min(workers, 1 + (train + val) // 16)
-    # An empty folder stays: it may be someone's working directory, or a mounted disk.
-    parent = out if exists else out.parent
-    parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix='.unfinished-', dir=parent) as unfinished:
-        done = Path(unfinished, out.name)
-        persons = _render_into(done, {'train': train, 'val': val}, seed, workers, progress)
-        if exists:
-            for part in sorted(done.iterdir()):
-                os.replace(part, out / part.name)
-        else:
-            os.replace(done, out)
-    return persons
+    with new_folder(out) as folder:
+        return _render_into(folder, {'train': train, 'val': val}, seed, workers, progress)
 
 
 def _render_into(
     folder: Path, counts: dict[str, int], seed: int, workers: int, progress: bool
 ) -> dict[str, int]:
-    annotation_folder = folder / 'annotations'
-    annotation_folder.mkdir(parents=True)
     jobs = []
     for split, count in counts.items():
-        images = folder / f'{split}2017'
+        images = image_folder(folder, split)
         images.mkdir()
         jobs += [(seed, split, index, str(images)) for index in range(count)]
     with contextlib.closing(_render_files(jobs, workers)) as rendered:
@@ -1793,7 +1724,11 @@ def _render_into(
         own, records = records[:count], records[count:]
         annotations = [a for _, found in own for a in found]
         persons[split] = sum(a['num_keypoints'] > 0 for a in annotations)
-        content = dict(
+        write_annotations(
+            folder,
+            split,
+            [image for image, _ in own],
+            annotations,
             info=dict(
                 description=f'Rendered people: {split}, seed {seed}',
                 version='1.0',
@@ -1802,21 +1737,8 @@ def _render_into(
                 url='',
                 date_created='2026/01/01',
             ),
-            licenses=[
-                dict(id=1, name='CC0 1.0', url='https://creativecommons.org/publicdomain/zero/1.0/')
-            ],
-            images=[image for image, _ in own],
-            annotations=annotations,
-            categories=[
-                dict(
-                    id=1,
-                    name='person',
-                    supercategory='person',
-                    keypoints=list(KEYPOINTS),
-                    skeleton=[list(e) for e in SKELETON],
-                )
-            ],
+            license=dict(
+                id=1, name='CC0 1.0', url='https://creativecommons.org/publicdomain/zero/1.0/'
+            ),
         )
-        path = annotation_folder / f'person_keypoints_{split}2017.json'
-        path.write_text(json.dumps(content), encoding='utf-8')
     return persons

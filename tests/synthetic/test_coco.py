@@ -10,10 +10,9 @@ import pytest
 from pycocotools.coco import COCO
 
 from mspn_plugin import SettingError
+from mspn_plugin.datasets.coco import FLIP_INDICES, KEYPOINTS
 from mspn_plugin.synthetic import coco as synthetic
 from mspn_plugin.synthetic.coco import (
-    FLIP_INDICES,
-    KEYPOINTS,
     OWNERS,
     PARTS,
     Body,
@@ -384,7 +383,7 @@ class TestCommand:
         (tmp_path / 'mine.txt').write_text('precious')
         ended = mspn('synthetic', '--out', tmp_path, '--train', 1, '--val', 1)
         assert ended.exit_code == 2
-        assert f'{tmp_path} is not empty' in ended.stderr
+        assert f'{tmp_path} is a file or not empty' in ended.stderr
         assert contents(tmp_path) == {'mine.txt': b'precious'}
 
     def test_a_file_is_refused_and_stays(self, tmp_path):
