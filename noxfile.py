@@ -57,7 +57,7 @@ for (torch, engine), pythons in ROWS.items():
 def install(session: nox.Session, torch: str, engine: str) -> None:
     """Install as docs/install.md says for pip, then what the row has otherwise, and the tools."""
     session.install(f'torch=={torch}')
-    pins = ['-r', 'requirements/pins.txt', './requirements/xtcocotools', '.']
+    pins = ['-r', 'requirements/pins.txt', './requirements/xtcocotools', '-e', '.']
     session.install('--no-deps', *pins)
     if torch != next(iter(TORCHVISION)):
         session.install('--no-deps', f'torchvision=={TORCHVISION[torch]}')
