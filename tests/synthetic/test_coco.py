@@ -12,20 +12,12 @@ from pycocotools.coco import COCO
 from mspn_plugin import SettingError
 from mspn_plugin.datasets.coco import FLIP_INDICES, KEYPOINTS
 from mspn_plugin.synthetic import coco as synthetic
-from mspn_plugin.synthetic.coco import (
-    OWNERS,
-    PARTS,
-    Body,
-    Canvas,
-    Figure,
-    Outfit,
-    Pose,
-    label,
-    mirrored,
-    render_dataset,
-    render_image,
-    render_scene,
-)
+from mspn_plugin.synthetic.canvas import Canvas
+from mspn_plugin.synthetic.coco import render_dataset, render_image
+from mspn_plugin.synthetic.figure import Figure
+from mspn_plugin.synthetic.parts import OBJECT, OWNERS, PARTS
+from mspn_plugin.synthetic.person import Body, Outfit, Pose
+from mspn_plugin.synthetic.scene import label, mirrored, render_scene
 
 RED, BLUE, SKIN = (40, 40, 210), (210, 60, 40), (150, 180, 230)
 ARM = ('shoulder', 'elbow', 'wrist')
@@ -320,7 +312,7 @@ class TestVisibility:
         for covered, expected in (((wrist,), (2, 2, 1)), ((elbow, wrist), (2, 1, 0))):
             parts = canvas.parts[::2, ::2].copy()
             for x, y, _ in covered:
-                parts[round(y), round(x)] = synthetic.OBJECT
+                parts[round(y), round(x)] = OBJECT
             keypoints = label(figure, 1, parts)
             assert tuple(keypoints[KEYPOINTS.index(f'left_{n}'), 2] for n in ARM) == expected
 

@@ -1,0 +1,198 @@
+"""A rendered picture and its labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from ..datasets.coco import FLIP_INDICES, KEYPOINTS, SKELETON
+from .canvas import SUPERSAMPLING, Canvas
+from .figure import Figure
+from .parts import CROWD, FACE, OWNERS, PARTS, TRUNK
+from .person import Body, Outfit, Pose
+from .scenery import paint_background, paint_held, paint_obstacle, paint_seat, paint_shadow
+
+MAX_PERSONS = 4
+
+# A person with fewer joints in sight is in the annotations without keypoints, as in COCO.
+MIN_VISIBLE = 4
+
+SIZES = ((480, 360), (480, 320), (400, 300), (360, 360), (360, 480), (320, 240), (300, 400))
+
+
+@dataclass
+class Person:
+    """Labels of one person or one crowd, in pixels of the picture.
+
+    Attributes:
+        mask: (height, width) booleans, the pixels that show the person.
+        keypoints: (17, 3) as x, y, v; None for a crowd.
+    """
+
+    mask: np.ndarray
+    keypoints: np.ndarray | None
+
+
+def place(
+    figure: Figure, rng: np.random.Generator, canvas: Canvas, taken: list[np.ndarray]
+) -> bool:
+    """Finds room for a person; false if all that was tried hides too much of another one."""
+    w, h = canvas.width, canvas.height
+    x1, y1, x2, y2 = figure.box
+    cut = rng.random() < 0.1
+    lowest = h * rng.uniform(0.86, 0.985)
+    # At a larger scale the feet are nearer, hence lower.
+    tall = figure.body.height / h
+    lowest -= max(0.62 - tall, 0) * rng.uniform(0.2, 0.7) * h
+    if cut:
+        lowest = h + rng.uniform(0.05, 0.4) * (y2 - y1)
+    lowest = max(lowest, (y2 - y1) + 3.0)
+    for _ in range(8):
+        margin = -0.25 * (x2 - x1) if cut else 0.0
+        low, high = margin - x1, w - margin - x2
+        if low > high:
+            low, high = high, low
+        x = rng.uniform(low, high)
+        own = np.array((x1 + x, lowest + y1 - y2, x2 + x, lowest))
+        overlaps = [
+            max(min(own[2], o[2]) - max(own[0], o[0]), 0.0) / min(own[2] - own[0], o[2] - o[0])
+            for o in taken
+        ]
+        if max(overlaps, default=0.0) < rng.choice((0.05, 0.1, 0.3)):
+            figure.move(x, lowest - y2)
+            taken.append(own)
+            return True
+    return False
+
+
+def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
+    """Keypoints (17, 3) of a person from the map of parts of the finished picture.
+
+    Args:
+        figure: The person.
+        first: Number of the person's first part.
+        parts: (height, width) part numbers.
+    """
+    height, width = parts.shape
+    keypoints = np.zeros((len(KEYPOINTS), 3))
+    for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.joints, strict=True)):
+        side, _, joint = name.rpartition('_')
+        inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
+        if not inside or (joint in FACE and not figure.facing[i]):
+            continue
+        shown = int(parts[round(y), round(x)]) - first
+        part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
+        visible = part in (owner.format(side) for owner in OWNERS[joint])
+        # The trunk shows the joints of its near side only; an arm or leg shows its own.
+        visible &= bool(figure.facing[i]) or part not in TRUNK
+        visible &= joint != 'ear' or not figure.ears_covered
+        keypoints[i] = x, y, 2 if visible else 1
+    # A hidden joint is labelled where a neighbour in sight says about where it is.
+    seen = keypoints[:, 2] == 2
+    told = {i for a, b in SKELETON for i in (a, b) if seen[a] or seen[b]}
+    keypoints[[i not in told for i in range(len(KEYPOINTS))]] = 0
+    return keypoints
+
+
+def mirrored(image: np.ndarray, persons: Iterable[Person]) -> tuple[np.ndarray, list[Person]]:
+    """The mirror image, where each person's left is its right.
+
+    Args:
+        image: (height, width, 3).
+        persons: Labels of the picture.
+
+    Returns:
+        The mirrored picture and its labels.
+    """
+    width = image.shape[1]
+    swapped = []
+    for person in persons:
+        keypoints = person.keypoints
+        if keypoints is not None:
+            keypoints = keypoints[list(FLIP_INDICES)]
+            labelled = keypoints[:, 2] > 0
+            keypoints[labelled, 0] = width - 1 - keypoints[labelled, 0]
+        swapped.append(Person(np.ascontiguousarray(person.mask[:, ::-1]), keypoints))
+    return np.ascontiguousarray(image[:, ::-1]), swapped
+
+
+def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
+    """Draws and paints a scene.
+
+    Returns:
+        The picture (height, width, 3), 8 bits, BGR, and the labels of its people.
+    """
+    canvas = Canvas(*SIZES[rng.integers(len(SIZES))])
+    h = canvas.height
+    horizon = h * rng.uniform(0.35, 0.7)
+    light = np.array((rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
+    paint_background(canvas, rng, horizon)
+    if rng.random() < 0.1:
+        paint_crowd(canvas, rng, horizon, light)
+
+    figures: list[Figure] = []
+    taken: list[np.ndarray] = []
+    for _ in range(rng.choice(MAX_PERSONS, p=(0.4, 0.35, 0.17, 0.08)) + 1):
+        tall = float(np.clip(h * rng.uniform(0.42, 0.9), 105, 300))
+        figure = Figure(Body.draw(rng, tall), Pose.draw(rng), Outfit.draw(rng), light)
+        if place(figure, rng, canvas, taken):
+            figures.append(figure)
+    figures.sort(key=lambda figure: figure.box[3])
+    for i, figure in enumerate(figures):
+        paint_shadow(canvas, figure)
+        if figure.pose.seated:
+            paint_seat(canvas, rng, figure)
+        figure.paint(canvas, 1 + i * len(PARTS))
+        if rng.random() < 0.12:
+            paint_held(canvas, rng, figure)
+        if rng.random() < 0.1:
+            paint_obstacle(canvas, rng, figure.box[3] + rng.uniform(0, 10))
+
+    # Every second row and column of the map, those nearest to the labels' pixel centres.
+    parts = canvas.parts[::SUPERSAMPLING, ::SUPERSAMPLING]
+    persons = []
+    for i, figure in enumerate(figures):
+        first = 1 + i * len(PARTS)
+        mask = (parts >= first) & (parts < first + len(PARTS))
+        if not mask.any():
+            continue
+        keypoints = label(figure, first, parts)
+        if np.count_nonzero(keypoints[:, 2] == 2) < MIN_VISIBLE:
+            keypoints[:] = 0
+        persons.append(Person(mask, keypoints))
+    crowd = parts == CROWD
+    if np.count_nonzero(crowd) > 100:
+        persons.append(Person(crowd, None))
+    return develop(canvas, rng), persons
+
+
+def paint_crowd(
+    canvas: Canvas, rng: np.random.Generator, horizon: float, light: np.ndarray
+) -> None:
+    """A group of small people far away, too many to be labelled one by one."""
+    middle, count = rng.uniform(0.15, 0.85) * canvas.width, int(rng.integers(6, 12))
+    size = rng.uniform(36, 56)
+    feet = np.sort(horizon + rng.uniform(2, 14, count))
+    for foot in feet:
+        figure = Figure(
+            Body.draw(rng, size * rng.uniform(0.85, 1.1)), Pose.draw(rng), Outfit.draw(rng), light
+        )
+        figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
+        figure.paint(canvas, None)
+
+
+def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
+    """The picture at its own size, with uneven light, a colour cast, blur and noise."""
+    w, h = canvas.width, canvas.height
+    image = cv2.resize(canvas.colours, (w, h), interpolation=cv2.INTER_AREA)
+    blur = rng.uniform(-0.6, 0.8)
+    if blur > 0.3:
+        image = cv2.GaussianBlur(image, (0, 0), blur)
+    cast = rng.uniform(0.88, 1.14) * rng.uniform(0.95, 1.05, 3)
+    gain = (rng.uniform(0.84, 1.12, (3, 4, 1)) * cast).astype(np.float32)
+    noise = rng.standard_normal((h, w), np.float32) * np.float32(rng.uniform(0, 5))
+    bright = cv2.multiply(image, cv2.resize(gain, (w, h)), dtype=cv2.CV_32F)
+    return cv2.add(bright, cv2.merge((noise, noise, noise)), dtype=cv2.CV_8U)
