@@ -250,3 +250,8 @@ class Outfit:
             rucksack=rng.random() < 0.08,
             looseness=rng.uniform(1.05, 1.24),
         )
+
+    @property
+    def ears_covered(self) -> bool:
+        """Whether hair or a hat covers both ears."""
+        return self.hair_style == 'long' or self.hat == 'beanie'

@@ -9,11 +9,14 @@ import cv2
 import numpy as np
 
 from ..datasets.coco import FLIP_INDICES, KEYPOINTS, SKELETON
-from .canvas import SUPERSAMPLING, Canvas
-from .figure import Figure
-from .parts import CROWD, FACE, OWNERS, PARTS, TRUNK
+from .canvas import SUPERSAMPLING, Canvas, shade
+from .head import head
+from .limbs import arm, leg
+from .parts import CROWD, FACE, OWNERS, PARTS, SIDES, TRUNK
 from .person import Body, Outfit, Pose
 from .scenery import paint_background, paint_held, paint_obstacle, paint_seat, paint_shadow
+from .skeleton import Figure
+from .trunk import trunk
 
 MAX_PERSONS = 4
 
@@ -68,6 +71,25 @@ def place(
     return False
 
 
+def paint_figure(canvas: Canvas, figure: Figure, first: int | None) -> None:
+    """Paint a person from far to near.
+
+    Args:
+        canvas (Canvas): What to paint on.
+        figure (Figure): The person.
+        first (int | None): Number of the first of ``PARTS``; None makes all of it part of a crowd.
+    """
+    strokes = trunk(figure) + head(figure)
+    for side, _ in SIDES:
+        strokes += arm(figure, side) + leg(figure, side)
+    for stroke in sorted(strokes, key=lambda stroke: stroke.depth):
+        part = CROWD if first is None else first + PARTS.index(stroke.part)
+        # Less light reaches what is far behind.
+        dim = 1 + 0.9 * min(max(stroke.depth / figure.height, -0.2), 0)
+        for outline, colour, convex in stroke.outlines:
+            canvas.paint(outline, shade(colour, dim), part, convex)
+
+
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     """Keypoints (17, 3) of a person from the map of parts of the finished picture.
 
@@ -78,7 +100,7 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     """
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))
-    for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.joints, strict=True)):
+    for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.keypoints, strict=True)):
         side, _, joint = name.rpartition('_')
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
         if not inside or (joint in FACE and not figure.facing[i]):
@@ -88,7 +110,7 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
         visible = part in (owner.format(side) for owner in OWNERS[joint])
         # The trunk shows the joints of its near side only; an arm or leg shows its own.
         visible &= bool(figure.facing[i]) or part not in TRUNK
-        visible &= joint != 'ear' or not figure.ears_covered
+        visible &= joint != 'ear' or not figure.outfit.ears_covered
         keypoints[i] = x, y, 2 if visible else 1
     # A hidden joint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2
@@ -145,7 +167,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         paint_shadow(canvas, figure)
         if figure.pose.seated:
             paint_seat(canvas, rng, figure)
-        figure.paint(canvas, 1 + i * len(PARTS))
+        paint_figure(canvas, figure, 1 + i * len(PARTS))
         if rng.random() < 0.12:
             paint_held(canvas, rng, figure)
         if rng.random() < 0.1:
@@ -181,7 +203,7 @@ def paint_crowd(
             Body.draw(rng, size * rng.uniform(0.85, 1.1)), Pose.draw(rng), Outfit.draw(rng), light
         )
         figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
-        figure.paint(canvas, None)
+        paint_figure(canvas, figure, None)
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,6 @@ from .canvas import (
     SUPERSAMPLING,
     Canvas,
     Colour,
-    as_colour,
     box,
     capsule,
     circle,
@@ -17,9 +16,9 @@ from .canvas import (
     palette,
     shade,
 )
-from .figure import Figure
 from .parts import OBJECT, SIDES
 from .person import CLOTH, SKIN
+from .skeleton import Figure
 
 SKY = palette('a9cbe8 c8dcea dfe4e6 8fb4d9 e9d9c3 b7c3cf')
 
@@ -34,7 +33,7 @@ def pick_colour(rng: np.random.Generator) -> Colour:
     """Any colour that a thing may have, those of skin and clothing among them."""
     palette_ = (SKIN, CLOTH, None)[rng.integers(3)]
     if palette_ is None:
-        return as_colour(rng.uniform(30, 225, 3))
+        return tuple(rng.uniform(30, 225, 3))
     return palette_[rng.integers(len(palette_))]
 
 
@@ -128,7 +127,7 @@ def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
     trim = WALL[rng.integers(len(WALL))]
     canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
     if rng.random() < 0.6:
-        board = as_colour(canvas.colours[-1, 0] * float(rng.uniform(0.75, 1.15)))
+        board = tuple(canvas.colours[-1, 0] * float(rng.uniform(0.75, 1.15)))
         vanish, gap = rng.uniform(0.2, 0.8) * w, rng.uniform(16, 44)
         for x in np.arange(-w, 2 * w, gap):
             ends = np.array((((vanish + x) / 2, horizon + 2), (x, h + 5.0)))
@@ -182,11 +181,11 @@ def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
 
 def paint_shadow(canvas: Canvas, figure: Figure) -> None:
     """Darkens the ground under a person."""
-    height = figure.body.height * SUPERSAMPLING
-    x = figure.position[0] + 0.5 * (
+    height = figure.height * SUPERSAMPLING
+    x = figure.origin[:2][0] + 0.5 * (
         figure.points['left_ankle'][0] + figure.points['right_ankle'][0]
     )
-    centre = np.array((x, figure.box[3] - 0.012 * figure.body.height)) * SUPERSAMPLING
+    centre = np.array((x, figure.box[3] - 0.012 * figure.height)) * SUPERSAMPLING
     size = np.array((0.19, 0.042)) * height
     rows, columns = canvas.parts.shape
     x1, y1 = np.clip(centre - size, 0, (columns, rows)).astype(int)
@@ -200,8 +199,8 @@ def paint_shadow(canvas: Canvas, figure: Figure) -> None:
 
 def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
     """Paints a box or a stool under a seated person."""
-    x, y = figure.position
-    height = figure.body.height
+    x, y = figure.origin[:2]
+    height = figure.height
     ground, top = figure.box[3] - 0.02 * height, y + 0.055 * height
     half, colour = rng.uniform(0.1, 0.2) * height, mix(pick_colour(rng), (60, 70, 90), 0.4)
     if rng.random() < 0.5:
@@ -222,7 +221,7 @@ def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
     """Paints a ball, a bag, a stick or a phone in one hand."""
     side, _ = SIDES[rng.integers(2)]
     hand = figure.project(figure.points[f'{side}_hand'])[:2]
-    height, colour = figure.body.height, pick_colour(rng)
+    height, colour = figure.height, pick_colour(rng)
     kind = rng.integers(4)
     if kind == 0:
         radius = rng.uniform(0.03, 0.06) * height

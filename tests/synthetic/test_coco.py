@@ -14,10 +14,10 @@ from mspn_plugin.datasets.coco import FLIP_INDICES, KEYPOINTS
 from mspn_plugin.synthetic import coco as synthetic
 from mspn_plugin.synthetic.canvas import Canvas
 from mspn_plugin.synthetic.coco import render_dataset, render_image
-from mspn_plugin.synthetic.figure import Figure
 from mspn_plugin.synthetic.parts import OBJECT, OWNERS, PARTS
 from mspn_plugin.synthetic.person import Body, Outfit, Pose
-from mspn_plugin.synthetic.scene import label, mirrored, render_scene
+from mspn_plugin.synthetic.scene import label, mirrored, paint_figure, render_scene
+from mspn_plugin.synthetic.skeleton import Figure
 
 RED, BLUE, SKIN = (40, 40, 210), (210, 60, 40), (150, 180, 230)
 ARM = ('shoulder', 'elbow', 'wrist')
@@ -94,7 +94,7 @@ def painted(*figures, size=(240, 240)):
     canvas = Canvas(*size)
     firsts = [1 + i * len(PARTS) for i in range(len(figures))]
     for figure, first in zip(figures, firsts, strict=True):
-        figure.paint(canvas, first)
+        paint_figure(canvas, figure, first)
     parts = canvas.parts[::2, ::2]
     keypoints = [label(f, first, parts) for f, first in zip(figures, firsts, strict=True)]
     return canvas, [dict(zip(KEYPOINTS, k, strict=True)) for k in keypoints]
@@ -260,14 +260,14 @@ class TestLeftAndRight:
 
     @pytest.mark.parametrize('turn, left_is_right_of_right', [(0, True), (180, False)])
     def test_left_is_the_person_s_own(self, turn, left_is_right_of_right):
-        joints = dict(zip(KEYPOINTS, standing(turn).joints, strict=True))
+        joints = dict(zip(KEYPOINTS, standing(turn).keypoints, strict=True))
         for joint in ('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'):
             left, right = joints[f'left_{joint}'][0], joints[f'right_{joint}'][0]
             assert (left > right) == left_is_right_of_right
 
     def test_a_raised_left_arm_is_the_left_one(self):
         raised, hanging = np.array((30.0, 160, 0, 0, 0)), np.array((25.0, 0, 5, 0, 0))
-        joints = dict(zip(KEYPOINTS, standing(0, arms=(raised, hanging)).joints, strict=True))
+        joints = dict(zip(KEYPOINTS, standing(0, arms=(raised, hanging)).keypoints, strict=True))
         assert joints['left_wrist'][1] < joints['nose'][1] < joints['right_wrist'][1]
 
     def test_front_and_back_look_different_beyond_their_outlines(self):
@@ -308,7 +308,7 @@ class TestVisibility:
         arms = np.array((0.0, 170, 0, 0, 0)), np.array((25.0, 0, 5, 0, 0))
         figure = standing(0, arms=arms)
         canvas, _ = painted(figure)
-        _, elbow, wrist = (figure.joints[KEYPOINTS.index(f'left_{n}')] for n in ARM)
+        _, elbow, wrist = (figure.keypoints[KEYPOINTS.index(f'left_{n}')] for n in ARM)
         for covered, expected in (((wrist,), (2, 2, 1)), ((elbow, wrist), (2, 1, 0))):
             parts = canvas.parts[::2, ::2].copy()
             for x, y, _ in covered:
