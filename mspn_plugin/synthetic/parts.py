@@ -1,24 +1,16 @@
 """The parts of a rendered body, and which of them show a keypoint."""
 
-from __future__ import annotations
-
 SIDES = (('left', 1.0), ('right', -1.0))
-
 PARTS = ('torso', 'pelvis', 'skirt', 'neck', 'head', 'hair', 'hat', 'rucksack') + tuple(
     f'{side}_{part}'
     for side, _ in SIDES
     for part in ('upper_arm', 'forearm', 'hand', 'thigh', 'shin', 'foot')
 )
-
 FACE = ('nose', 'eye', 'ear')
-
 TRUNK = ('torso', 'pelvis', 'skirt')
-
-# The parts that show a joint rather than hide it.
+# The parts that show a keypoint rather than hide it.
 OWNERS = {
-    'nose': ('head',),
-    'eye': ('head',),
-    'ear': ('head',),
+    **dict.fromkeys(FACE, ('head',)),
     'shoulder': ('torso', '{}_upper_arm'),
     'elbow': ('{}_upper_arm', '{}_forearm'),
     'wrist': ('{}_forearm', '{}_hand'),

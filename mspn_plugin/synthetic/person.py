@@ -13,14 +13,11 @@ import numpy as np
 from .canvas import Colour, palette
 
 SKIN = palette('f6d3be eec4aa e6b494 daa07a cc8c64 b27652 986242 7a4c34 603c2a 4c3024')
-
 HAIR = palette('1a1616 30241e 4e3422 744c2e b07846 dcb878 a84e2e 989696 d0cece')
-
 CLOTH = palette(
     'c8343c 2c5cb4 388a48 e8b034 ececec 36363a 804896 40a0b0 d87454 84b0c8 3c3c78 '
     '969696 d28cbe 806040 aabe78 782424'
 )
-
 LEATHER = palette('221e1e 583422 e6e6e6 a02c2c 285096 5e5a5a')
 
 
@@ -41,7 +38,7 @@ class Body:
     girth: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator, height: float) -> Body:
+    def sample(cls, rng: np.random.Generator, height: float) -> Body:
         vary = functools.partial(rng.uniform, 0.92, 1.08)
         slim = rng.normal(0, 1)
         return cls(
@@ -109,20 +106,12 @@ class Stance:
     seated: bool = False
 
 
-QUIET = ('hanging',) * 5 + (
-    'on hip',
-    'on hip',
-    'folded',
-    'in pocket',
-    'behind',
-    'offering',
-    'to face',
+QUIET = (
+    *('hanging',) * 5,
+    *('on hip', 'on hip', 'folded', 'in pocket', 'behind', 'offering', 'to face'),
 )
-
 LIVELY = ('raised', 'waving', 'sideways', 'reaching', 'hanging', 'on hip')
-
 SWINGING = ('swung forward', 'swung back')
-
 STANCES = (
     Stance(6, ('straight', 'straight'), QUIET, (-5, 8)),
     Stance(4, ('straight', 'relaxed'), QUIET + LIVELY, (-5, 10)),
@@ -156,7 +145,7 @@ class Pose:
     seated: bool
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Pose:
+    def sample(cls, rng: np.random.Generator) -> Pose:
         weights = np.array([stance.likelihood for stance in STANCES])
         stance = STANCES[rng.choice(len(STANCES), p=weights / weights.sum())]
         if stance.arms is SWINGING:
@@ -219,7 +208,7 @@ class Outfit:
     looseness: float
 
     @classmethod
-    def draw(cls, rng: np.random.Generator) -> Outfit:
+    def sample(cls, rng: np.random.Generator) -> Outfit:
         def pick(colours: tuple[Colour, ...]) -> Colour:
             jitter = rng.uniform(0.85, 1.15) * rng.uniform(0.93, 1.07, 3)
             return tuple(np.clip(np.array(colours[rng.integers(len(colours))]) * jitter, 8, 250))

@@ -1,8 +1,7 @@
-"""A rendered picture and its labels."""
+"""A rendered image and the labels of its people."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 import cv2
@@ -18,55 +17,56 @@ from .scenery import paint_background, paint_held, paint_obstacle, paint_seat, p
 from .skeleton import Figure
 from .trunk import trunk
 
-MAX_PERSONS = 4
-
-# A person with fewer joints in sight is in the annotations without keypoints, as in COCO.
+# A person with fewer keypoints in sight is in the annotations without keypoints, as in COCO.
 MIN_VISIBLE = 4
-
 SIZES = ((480, 360), (480, 320), (400, 300), (360, 360), (360, 480), (320, 240), (300, 400))
 
 
 @dataclass
 class Person:
-    """Labels of one person or one crowd, in pixels of the picture.
+    """Labels of one person or one crowd, in pixels of the image.
 
     Attributes:
-        mask: (height, width) booleans, the pixels that show the person.
-        keypoints: (17, 3) as x, y, v; None for a crowd.
+        mask (np.ndarray): (height, width) booleans, the pixels that show the person.
+        keypoints (np.ndarray | None): (17, 3) as x, y, v; None for a crowd.
     """
 
     mask: np.ndarray
     keypoints: np.ndarray | None
 
 
+def random_figure(rng: np.random.Generator, height: float, light: np.ndarray) -> Figure:
+    return Figure(Body.sample(rng, height), Pose.sample(rng), Outfit.sample(rng), light)
+
+
 def place(
-    figure: Figure, rng: np.random.Generator, canvas: Canvas, taken: list[np.ndarray]
+    figure: Figure, rng: np.random.Generator, canvas: Canvas, taken: list[tuple[float, float]]
 ) -> bool:
-    """Finds room for a person; false if all that was tried hides too much of another one."""
+    """Find room for a person; false if all that was tried hides too much of another one.
+
+    ``taken`` holds where persons begin and end in x, and gets those of this one.
+    """
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
     cut = rng.random() < 0.1
     lowest = h * rng.uniform(0.86, 0.985)
     # At a larger scale the feet are nearer, hence lower.
-    tall = figure.body.height / h
+    tall = figure.height / h
     lowest -= max(0.62 - tall, 0) * rng.uniform(0.2, 0.7) * h
     if cut:
         lowest = h + rng.uniform(0.05, 0.4) * (y2 - y1)
     lowest = max(lowest, (y2 - y1) + 3.0)
     for _ in range(8):
         margin = -0.25 * (x2 - x1) if cut else 0.0
-        low, high = margin - x1, w - margin - x2
-        if low > high:
-            low, high = high, low
-        x = rng.uniform(low, high)
-        own = np.array((x1 + x, lowest + y1 - y2, x2 + x, lowest))
+        x = rng.uniform(*sorted((margin - x1, w - margin - x2)))
+        left, right = x1 + x, x2 + x
         overlaps = [
-            max(min(own[2], o[2]) - max(own[0], o[0]), 0.0) / min(own[2] - own[0], o[2] - o[0])
-            for o in taken
+            max(min(right, end) - max(left, begin), 0.0) / min(right - left, end - begin)
+            for begin, end in taken
         ]
         if max(overlaps, default=0.0) < rng.choice((0.05, 0.1, 0.3)):
             figure.move(x, lowest - y2)
-            taken.append(own)
+            taken.append((left, right))
             return True
     return False
 
@@ -91,12 +91,12 @@ def paint_figure(canvas: Canvas, figure: Figure, first: int | None) -> None:
 
 
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
-    """Keypoints (17, 3) of a person from the map of parts of the finished picture.
+    """Keypoints (17, 3) of a person from the map of parts of the finished image.
 
     Args:
-        figure: The person.
-        first: Number of the person's first part.
-        parts: (height, width) part numbers.
+        figure (Figure): The person.
+        first (int): Number of the person's first part.
+        parts (np.ndarray): (height, width) part numbers.
     """
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))
@@ -108,27 +108,19 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
         shown = int(parts[round(y), round(x)]) - first
         part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
         visible = part in (owner.format(side) for owner in OWNERS[joint])
-        # The trunk shows the joints of its near side only; an arm or leg shows its own.
+        # The trunk shows the keypoints of its near side only; an arm or leg shows its own.
         visible &= bool(figure.facing[i]) or part not in TRUNK
         visible &= joint != 'ear' or not figure.outfit.ears_covered
         keypoints[i] = x, y, 2 if visible else 1
-    # A hidden joint is labelled where a neighbour in sight says about where it is.
+    # A hidden keypoint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2
     told = {i for a, b in SKELETON for i in (a, b) if seen[a] or seen[b]}
     keypoints[[i not in told for i in range(len(KEYPOINTS))]] = 0
     return keypoints
 
 
-def mirrored(image: np.ndarray, persons: Iterable[Person]) -> tuple[np.ndarray, list[Person]]:
-    """The mirror image, where each person's left is its right.
-
-    Args:
-        image: (height, width, 3).
-        persons: Labels of the picture.
-
-    Returns:
-        The mirrored picture and its labels.
-    """
+def mirrored(image: np.ndarray, persons: list[Person]) -> tuple[np.ndarray, list[Person]]:
+    """The mirror image (height, width, 3) and its labels: each person's left is its right."""
     width = image.shape[1]
     swapped = []
     for person in persons:
@@ -142,11 +134,7 @@ def mirrored(image: np.ndarray, persons: Iterable[Person]) -> tuple[np.ndarray, 
 
 
 def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
-    """Draws and paints a scene.
-
-    Returns:
-        The picture (height, width, 3), 8 bits, BGR, and the labels of its people.
-    """
+    """Draw a scene at random and paint it: an image as of ``render_image``, and its labels."""
     canvas = Canvas(*SIZES[rng.integers(len(SIZES))])
     h = canvas.height
     horizon = h * rng.uniform(0.35, 0.7)
@@ -156,10 +144,9 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         paint_crowd(canvas, rng, horizon, light)
 
     figures: list[Figure] = []
-    taken: list[np.ndarray] = []
-    for _ in range(rng.choice(MAX_PERSONS, p=(0.4, 0.35, 0.17, 0.08)) + 1):
-        tall = float(np.clip(h * rng.uniform(0.42, 0.9), 105, 300))
-        figure = Figure(Body.draw(rng, tall), Pose.draw(rng), Outfit.draw(rng), light)
+    taken: list[tuple[float, float]] = []
+    for _ in range(rng.choice(4, p=(0.4, 0.35, 0.17, 0.08)) + 1):
+        figure = random_figure(rng, np.clip(h * rng.uniform(0.42, 0.9), 105, 300), light)
         if place(figure, rng, canvas, taken):
             figures.append(figure)
     figures.sort(key=lambda figure: figure.box[3])
@@ -194,20 +181,17 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
 def paint_crowd(
     canvas: Canvas, rng: np.random.Generator, horizon: float, light: np.ndarray
 ) -> None:
-    """A group of small people far away, too many to be labelled one by one."""
+    """Paint a group of small people far away, too many to be labelled one by one."""
     middle, count = rng.uniform(0.15, 0.85) * canvas.width, int(rng.integers(6, 12))
     size = rng.uniform(36, 56)
-    feet = np.sort(horizon + rng.uniform(2, 14, count))
-    for foot in feet:
-        figure = Figure(
-            Body.draw(rng, size * rng.uniform(0.85, 1.1)), Pose.draw(rng), Outfit.draw(rng), light
-        )
+    for foot in np.sort(horizon + rng.uniform(2, 14, count)):
+        figure = random_figure(rng, size * rng.uniform(0.85, 1.1), light)
         figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
         paint_figure(canvas, figure, None)
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:
-    """The picture at its own size, with uneven light, a colour cast, blur and noise."""
+    """The image at its own size, with uneven light, a colour cast, blur and noise."""
     w, h = canvas.width, canvas.height
     image = cv2.resize(canvas.colours, (w, h), interpolation=cv2.INTER_AREA)
     blur = rng.uniform(-0.6, 0.8)

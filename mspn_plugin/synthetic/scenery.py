@@ -21,11 +21,8 @@ from .person import CLOTH, SKIN
 from .skeleton import Figure
 
 SKY = palette('a9cbe8 c8dcea dfe4e6 8fb4d9 e9d9c3 b7c3cf')
-
 GROUND = palette('6f9a55 8aa85c a8a294 b9a583 7d8288 c9b78e')
-
 WALL = palette('d8d2c4 c4cdd3 cfc3b4 b8c4b4 d9c0b4 a9b3bf e2dccb b7a99a')
-
 FLOOR = palette('9a7654 b08d66 7c6a5c 8d8f93 6e7f86 a79c8c')
 
 
@@ -57,7 +54,7 @@ def paint_bar(
 
 
 def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paints a wall or a sky, a floor from the horizon down, and things."""
+    """Paint a wall or a sky, a floor from the horizon down, and things."""
     w, h = canvas.width, canvas.height
     outdoors = rng.random() < 0.5
     above, below = (SKY, GROUND) if outdoors else (WALL, FLOOR)
@@ -89,7 +86,7 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paints hills, houses, trees and lines on the ground."""
+    """Paint hills, houses, trees and lines on the ground."""
     w = canvas.width
     if rng.random() < 0.5:
         green = GROUND[rng.integers(len(GROUND))]
@@ -122,7 +119,7 @@ def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
 
 
 def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paints a skirting board, pictures, floorboards and a sideboard."""
+    """Paint a skirting board, pictures, floorboards and a sideboard."""
     w, h = canvas.width, canvas.height
     trim = WALL[rng.integers(len(WALL))]
     canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
@@ -152,7 +149,7 @@ def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
 
 
 def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paints something that a careless eye takes for a limb or a head."""
+    """Paint something that a careless eye takes for a limb or a head."""
     w, h = canvas.width, canvas.height
     foot = np.array((rng.uniform(0, w), rng.uniform(horizon, h)))
     high = np.array((rng.uniform(0, w), rng.uniform(0.08, 0.7) * h))
@@ -180,7 +177,7 @@ def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
 
 
 def paint_shadow(canvas: Canvas, figure: Figure) -> None:
-    """Darkens the ground under a person."""
+    """Darken the ground under a person."""
     height = figure.height * SUPERSAMPLING
     x = figure.origin[:2][0] + 0.5 * (
         figure.points['left_ankle'][0] + figure.points['right_ankle'][0]
@@ -198,7 +195,7 @@ def paint_shadow(canvas: Canvas, figure: Figure) -> None:
 
 
 def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """Paints a box or a stool under a seated person."""
+    """Paint a box or a stool under a seated person."""
     x, y = figure.origin[:2]
     height = figure.height
     ground, top = figure.box[3] - 0.02 * height, y + 0.055 * height
@@ -218,7 +215,7 @@ def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
 
 
 def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """Paints a ball, a bag, a stick or a phone in one hand."""
+    """Paint a ball, a bag, a stick or a phone in one hand."""
     side, _ = SIDES[rng.integers(2)]
     hand = figure.project(figure.points[f'{side}_hand'])[:2]
     height, colour = figure.height, pick_colour(rng)
@@ -242,7 +239,7 @@ def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
 
 
 def paint_obstacle(canvas: Canvas, rng: np.random.Generator, ground: float) -> None:
-    """Paints something that stands before the people painted so far."""
+    """Paint something that stands before the people painted so far."""
     x, h = rng.uniform(0, canvas.width), canvas.height
     colour = mix(pick_colour(rng), (110, 120, 130), 0.3)
     kind = rng.integers(5)
