@@ -3,8 +3,6 @@
 Colours are blue, green and red, as OpenCV has them. An outline is an array (corners, 2) of pixels.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,6 +14,7 @@ SUPERSAMPLING = 2
 SUBPIXEL_BITS = 4
 
 Colour = tuple[float, ...]
+Point = np.ndarray | tuple[float, float]
 
 _CIRCLE = np.stack([f(np.linspace(0, 2 * np.pi, 20, endpoint=False)) for f in (np.cos, np.sin)], 1)
 _NEAR, _FAR = np.linspace(-1, 1, 8), np.linspace(0, 1, 8)
@@ -35,8 +34,8 @@ def mix(one: Colour, other: Colour, part: float) -> Colour:
     return tuple(a + (b - a) * part for a, b in zip(one, other, strict=True))
 
 
-def circle(centre: np.ndarray, radius: float) -> np.ndarray:
-    return centre[:2] + radius * _CIRCLE
+def circle(centre: Point, radius: float) -> np.ndarray:
+    return centre + radius * _CIRCLE
 
 
 def box(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
@@ -44,9 +43,9 @@ def box(x1: float, y1: float, x2: float, y2: float) -> np.ndarray:
     return np.array(((x1, y1), (x2, y1), (x2, y2), (x1, y2)), float)
 
 
-def capsule(a: np.ndarray, b: np.ndarray, ra: float, rb: float, flat: bool = False) -> np.ndarray:
+def capsule(a: Point, b: Point, ra: float, rb: float, flat: bool = False) -> np.ndarray:
     """Outline around a circle at ``a`` and one at ``b``, or cut off at ``b``, as a sleeve is."""
-    along = b - a
+    along = np.subtract(b, a)
     # Where one circle lies in the other the outline is that of the larger one, or nearly so.
     tangent = np.arccos(np.clip((ra - rb) / max(np.hypot(*along), 1e-6), -0.95, 0.95))
     near = tangent * (_NEAR[[0, -1]] if flat else _NEAR)

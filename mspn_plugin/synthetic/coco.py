@@ -15,8 +15,6 @@ swapped, are equally likely.
 of images nor that of worker processes changes it.
 """
 
-from __future__ import annotations
-
 import functools
 import itertools
 import signal

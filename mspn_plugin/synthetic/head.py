@@ -1,7 +1,5 @@
 """Head of a rendered person: face, hair and hat."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .canvas import Colour, Stroke, capsule, circle, hull, shade

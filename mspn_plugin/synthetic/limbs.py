@@ -1,7 +1,5 @@
 """Arms and legs of a rendered person."""
 
-from __future__ import annotations
-
 import numpy as np
 
 from .canvas import Colour, Stroke, capsule, mix, shade
@@ -25,7 +23,7 @@ def add_taper(
     a, b = figure.project(a)[:2], figure.project(b)[:2]
     ra, rb = ra * figure.height, rb * figure.height
     along = b - a
-    # The dark rim begins inside of the limb, so that joints show no seam.
+    # The dark rim begins inside of the limb, so that elbows and knees show no seam.
     begin = a + along * min(0.5 * ra / max(float(np.hypot(*along)), 1e-6), 0.5)
     stroke.add(capsule(begin, b, ra, rb, flat), shade(colour, 0.58))
     towards = 0.16 * figure.light

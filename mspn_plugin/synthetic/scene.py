@@ -1,7 +1,5 @@
 """A rendered image and the labels of its people."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2
@@ -101,16 +99,16 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))
     for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.keypoints, strict=True)):
-        side, _, joint = name.rpartition('_')
+        side, _, kind = name.rpartition('_')
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-        if not inside or (joint in FACE and not figure.facing[i]):
+        if not inside or (kind in FACE and not figure.facing[i]):
             continue
         shown = int(parts[round(y), round(x)]) - first
         part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
-        visible = part in (owner.format(side) for owner in OWNERS[joint])
+        visible = part in (owner.format(side) for owner in OWNERS[kind])
         # The trunk shows the keypoints of its near side only; an arm or leg shows its own.
         visible &= bool(figure.facing[i]) or part not in TRUNK
-        visible &= joint != 'ear' or not figure.outfit.ears_covered
+        visible &= kind != 'ear' or not figure.outfit.ears_covered
         keypoints[i] = x, y, 2 if visible else 1
     # A hidden keypoint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2

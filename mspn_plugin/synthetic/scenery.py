@@ -1,21 +1,9 @@
 """What is around rendered people."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 
-from .canvas import (
-    SUPERSAMPLING,
-    Canvas,
-    Colour,
-    box,
-    capsule,
-    circle,
-    mix,
-    palette,
-    shade,
-)
+from .canvas import SUPERSAMPLING, Canvas, Colour, Point, box, capsule, circle, mix, palette, shade
 from .parts import OBJECT, SIDES
 from .person import CLOTH, SKIN
 from .skeleton import Figure
@@ -28,26 +16,23 @@ FLOOR = palette('9a7654 b08d66 7c6a5c 8d8f93 6e7f86 a79c8c')
 
 def pick_colour(rng: np.random.Generator) -> Colour:
     """Any colour that a thing may have, those of skin and clothing among them."""
-    palette_ = (SKIN, CLOTH, None)[rng.integers(3)]
-    if palette_ is None:
-        return tuple(rng.uniform(30, 225, 3))
-    return palette_[rng.integers(len(palette_))]
+    colours = (SKIN, CLOTH, None)[rng.integers(3)]
+    return _one_of(rng, colours) if colours else tuple(rng.uniform(30, 225, 3))
+
+
+def _one_of(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
+    return colours[rng.integers(len(colours))]
 
 
 def paint_ball(
-    canvas: Canvas, centre: np.ndarray, radius: float, colour: Colour, part: int | None = None
+    canvas: Canvas, centre: Point, radius: float, colour: Colour, part: int | None = None
 ) -> None:
     canvas.paint(circle(centre, radius), shade(colour, 0.7), part)
-    canvas.paint(circle(centre - (0, 0.15 * radius), 0.8 * radius), colour)
+    canvas.paint(circle(np.subtract(centre, (0, 0.15 * radius)), 0.8 * radius), colour)
 
 
 def paint_bar(
-    canvas: Canvas,
-    a: np.ndarray,
-    b: np.ndarray,
-    radius: float,
-    colour: Colour,
-    part: int | None = None,
+    canvas: Canvas, a: Point, b: Point, radius: float, colour: Colour, part: int | None = None
 ) -> None:
     canvas.paint(capsule(a, b, radius, radius), shade(colour, 0.7), part)
     canvas.paint(capsule(a, b, 0.7 * radius, 0.7 * radius), colour)
@@ -59,28 +44,20 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     outdoors = rng.random() < 0.5
     above, below = (SKY, GROUND) if outdoors else (WALL, FLOOR)
     upper, lower = (
-        np.array(colours[rng.integers(len(colours))]) * rng.uniform(0.9, 1.15)
-        for colours in (above, below)
+        np.array(_one_of(rng, colours)) * rng.uniform(0.9, 1.15) for colours in (above, below)
     )
     rows = np.arange(0, h, 2)
-    fade = np.interp(
-        rows,
-        (0, horizon, horizon + 1, h),
-        (rng.uniform(0.75, 1.1), 1, 0.85, rng.uniform(0.9, 1.15)),
-    )
+    tones = (rng.uniform(0.75, 1.1), 1, 0.85, rng.uniform(0.9, 1.15))
+    fade = np.interp(rows, (0, horizon, horizon + 1, h), tones)
     column = np.where(rows[:, None] < horizon, upper, lower) * fade[:, None]
     # At half the size: all of it is soft.
     size = (w // 2, len(rows))
     blotches = rng.normal(0, rng.uniform(1, 8), (5, 7, 1)) + rng.normal(0, 2.5, (5, 7, 3))
     grain = rng.standard_normal((h // 6, w // 6), np.float32) * np.float32(rng.uniform(1, 6))
-    tones = cv2.resize(blotches, size, interpolation=cv2.INTER_CUBIC)
-    tones = tones + cv2.resize(grain, size)[..., None]
-    tones += column[:, None]
-    cv2.resize(np.clip(tones, 0, 255).astype(np.uint8), canvas.colours.shape[1::-1], canvas.colours)
-    if outdoors:
-        paint_outdoors(canvas, rng, horizon)
-    else:
-        paint_indoors(canvas, rng, horizon)
+    soft = cv2.resize(blotches, size, interpolation=cv2.INTER_CUBIC)
+    soft = soft + cv2.resize(grain, size)[..., None] + column[:, None]
+    cv2.resize(np.clip(soft, 0, 255).astype(np.uint8), canvas.colours.shape[1::-1], canvas.colours)
+    (paint_outdoors if outdoors else paint_indoors)(canvas, rng, horizon)
     for _ in range(rng.integers(0, 6)):
         paint_clutter(canvas, rng, horizon)
 
@@ -89,7 +66,7 @@ def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     """Paint hills, houses, trees and lines on the ground."""
     w = canvas.width
     if rng.random() < 0.5:
-        green = GROUND[rng.integers(len(GROUND))]
+        green = _one_of(rng, GROUND)
         for tone in (0.95, 0.8):
             x, wide, tall = rng.uniform(0, w), rng.uniform(0.5, 1.2) * w, rng.uniform(20, 70)
             hill = circle(np.zeros(2), 1.0) * (wide, tall) + (x, horizon)
@@ -97,7 +74,7 @@ def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     for _ in range(rng.integers(0, 4)):
         x, wide = rng.uniform(-0.1 * w, w), rng.uniform(0.1, 0.35) * w
         top = rng.uniform(0.2, 0.9) * horizon
-        wall = WALL[rng.integers(len(WALL))]
+        wall = _one_of(rng, WALL)
         canvas.paint(box(x, top, x + wide, horizon + 2), shade(wall, 0.85))
         size = rng.uniform(6, 14)
         for wx in np.arange(x + 0.6 * size, x + wide - size, 1.7 * size):
@@ -114,21 +91,21 @@ def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
             canvas.paint(circle(spot, rng.uniform(0.12, 0.26) * tall), shade(leaf, tone))
     for _ in range(rng.integers(0, 3)):
         y = rng.uniform(horizon + 4, canvas.height)
-        ends = np.array(((-5.0, y), (w + 5.0, y + rng.uniform(-30, 30))))
-        canvas.paint(capsule(ends[0], ends[1], 1.5, 2.5), (225, 225, 225))
+        far = (w + 5.0, y + rng.uniform(-30, 30))
+        canvas.paint(capsule((-5.0, y), far, 1.5, 2.5), (225, 225, 225))
 
 
 def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     """Paint a skirting board, pictures, floorboards and a sideboard."""
     w, h = canvas.width, canvas.height
-    trim = WALL[rng.integers(len(WALL))]
+    trim = _one_of(rng, WALL)
     canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
     if rng.random() < 0.6:
         board = tuple(canvas.colours[-1, 0] * float(rng.uniform(0.75, 1.15)))
         vanish, gap = rng.uniform(0.2, 0.8) * w, rng.uniform(16, 44)
         for x in np.arange(-w, 2 * w, gap):
-            ends = np.array((((vanish + x) / 2, horizon + 2), (x, h + 5.0)))
-            canvas.paint(capsule(ends[0], ends[1], 0.4, 1.0), board)
+            far = ((vanish + x) / 2, horizon + 2)
+            canvas.paint(capsule(far, (x, h + 5.0), 0.4, 1.0), board)
     for _ in range(rng.integers(1, 5)):
         corner = np.array((rng.uniform(0, w), rng.uniform(0, 0.7 * horizon)))
         size = rng.uniform(18, 70, 2)
@@ -144,8 +121,8 @@ def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
         canvas.paint(box(x - 3, top - 5, x + wide + 3, top + 3), colour)
         for _ in range(rng.integers(0, 4)):
             radius = rng.uniform(5, 9)
-            place = np.array((x + rng.uniform(0, wide), top - 5 - radius))
-            paint_ball(canvas, place, radius, pick_colour(rng))
+            spot = (x + rng.uniform(0, wide), top - 5 - radius)
+            paint_ball(canvas, spot, radius, pick_colour(rng))
 
 
 def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
@@ -163,7 +140,7 @@ def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
             paint_bar(canvas, point, end, thick, colour)
             point = end
     elif kind == 1:  # a lamp post
-        top = np.array((foot[0], rng.uniform(0.1, 0.5) * h))
+        top = (foot[0], rng.uniform(0.1, 0.5) * h)
         paint_bar(canvas, foot, top, 0.5 * thick, shade(colour, 0.8))
         paint_ball(canvas, top, 2 * thick, pick_colour(rng))
     elif kind == 2:  # a balloon
@@ -178,18 +155,15 @@ def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
 
 def paint_shadow(canvas: Canvas, figure: Figure) -> None:
     """Darken the ground under a person."""
-    height = figure.height * SUPERSAMPLING
-    x = figure.origin[:2][0] + 0.5 * (
-        figure.points['left_ankle'][0] + figure.points['right_ankle'][0]
-    )
+    left, right = (figure.points[f'{side}_ankle'] for side, _ in SIDES)
+    x = figure.origin[0] + 0.5 * (left[0] + right[0])
     centre = np.array((x, figure.box[3] - 0.012 * figure.height)) * SUPERSAMPLING
-    size = np.array((0.19, 0.042)) * height
-    rows, columns = canvas.parts.shape
-    x1, y1 = np.clip(centre - size, 0, (columns, rows)).astype(int)
-    x2, y2 = np.clip(centre + size, 0, (columns, rows)).astype(int)
-    away = ((np.arange(x1, x2) - centre[0]) / size[0]) ** 2 + (
-        ((np.arange(y1, y2) - centre[1]) / size[1]) ** 2
-    )[:, None]
+    size = np.array((0.19, 0.042)) * (figure.height * SUPERSAMPLING)
+    limits = canvas.parts.shape[::-1]
+    x1, y1 = np.clip(centre - size, 0, limits).astype(int)
+    x2, y2 = np.clip(centre + size, 0, limits).astype(int)
+    rows, columns = np.ogrid[y1:y2, x1:x2]
+    away = ((columns - centre[0]) / size[0]) ** 2 + ((rows - centre[1]) / size[1]) ** 2
     ground = canvas.colours[y1:y2, x1:x2]
     ground[:] = ground * (1 - 0.45 * np.clip(1.2 - 1.2 * away, 0, 1))[..., None]
 
@@ -204,12 +178,9 @@ def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
         canvas.paint(box(x - half, top, x + half, ground), shade(colour, 0.7), OBJECT)
     else:
         for side in (-1, 1):
-            ends = np.array(((x + 0.8 * side * half, top), (x + 0.9 * side * half, ground)))
-            canvas.paint(
-                capsule(ends[0], ends[1], 0.014 * height, 0.012 * height),
-                shade(colour, 0.6),
-                OBJECT,
-            )
+            high, low = (x + 0.8 * side * half, top), (x + 0.9 * side * half, ground)
+            leg = capsule(high, low, 0.014 * height, 0.012 * height)
+            canvas.paint(leg, shade(colour, 0.6), OBJECT)
     seat = box(x - 1.05 * half, top - 0.02 * height, x + 1.05 * half, top + 0.035 * height)
     canvas.paint(seat, colour, OBJECT)
 
@@ -244,9 +215,7 @@ def paint_obstacle(canvas: Canvas, rng: np.random.Generator, ground: float) -> N
     colour = mix(pick_colour(rng), (110, 120, 130), 0.3)
     kind = rng.integers(5)
     if kind == 0:  # a pole
-        paint_bar(
-            canvas, np.array((x, ground)), np.array((x, -20)), rng.uniform(2.5, 6), colour, OBJECT
-        )
+        paint_bar(canvas, (x, ground), (x, -20), rng.uniform(2.5, 6), colour, OBJECT)
     elif kind == 1:  # a table
         wide, top = rng.uniform(25, 70), ground - rng.uniform(0.1, 0.24) * h
         canvas.paint(box(x - wide, top, x + wide, ground + 2), shade(colour, 0.75), OBJECT)
@@ -257,7 +226,7 @@ def paint_obstacle(canvas: Canvas, rng: np.random.Generator, ground: float) -> N
             canvas.paint(circle(place, rng.uniform(7, 14)), shade((60, 130, 80), tone), OBJECT)
     elif kind == 3:  # a ball
         radius = rng.uniform(10, 22)
-        paint_ball(canvas, np.array((x, ground - radius)), radius, colour, OBJECT)
+        paint_ball(canvas, (x, ground - radius), radius, colour, OBJECT)
     else:  # a fence
         top, wide = ground - rng.uniform(0.12, 0.25) * h, rng.uniform(60, 160)
         for rail in (0, 16):

@@ -4,8 +4,6 @@ World axes: x to the right of the image, y up, z towards the viewer. A person's 
 left, y up, z forward; unturned, it faces the viewer.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from ..datasets.coco import KEYPOINTS

@@ -1,7 +1,5 @@
 """Trunk of a rendered person: torso, pelvis and neck, a skirt and a rucksack."""
 
-from __future__ import annotations
-
 import itertools
 
 import numpy as np
@@ -194,8 +192,8 @@ def _rucksack(figure: Figure, surface: _Surface, torso: Stroke) -> Stroke:
             for side in (-wide, wide)
         ]
         circles = [
-            circle(corner[:2] + 0.006 * height * figure.light, radius * height)
-            for corner in figure.project(np.array(corners))
+            circle(corner + 0.006 * height * figure.light, radius * height)
+            for corner in figure.project(np.array(corners))[:, :2]
         ]
         sack.add(hull(np.concatenate(circles)), colour)
 

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from pycocotools.coco import COCO
@@ -105,8 +106,7 @@ class TestFiles:
         assert files == sorted(image['file_name'] for image in coco.imgs.values())
         assert len(files) == coco.count
 
-    def test_pictures_have_the_size_that_the_annotations_say(self, coco):
-        cv2 = pytest.importorskip('cv2')
+    def test_images_have_the_size_that_the_annotations_say(self, coco):
         for image in coco.imgs.values():
             shape = cv2.imread(str(coco.folder / image['file_name'])).shape
             assert shape == (image['height'], image['width'], 3)
@@ -148,7 +148,7 @@ class TestFiles:
             assert (mask & person.mask).sum() > 0.97 * person.mask.sum()
             assert (mask & person.mask).sum() > 0.85 * mask.sum()
 
-    def test_keypoints_lie_in_the_picture_and_are_counted(self, coco):
+    def test_keypoints_lie_in_the_image_and_are_counted(self, coco):
         for person in coco.anns.values():
             x, y, v = np.reshape(person['keypoints'], (17, 3)).T
             image = coco.imgs[person['image_id']]
@@ -158,7 +158,7 @@ class TestFiles:
             assert np.all((x >= 0) & (x <= image['width'] - 1))
             assert np.all((y >= 0) & (y <= image['height'] - 1))
 
-    def test_a_few_dozen_pictures_hold_all_that_coco_has(self, data):
+    def test_a_few_dozen_images_hold_all_that_coco_has(self, data):
         coco = COCO(data / 'annotations/person_keypoints_train2017.json')
         persons = list(coco.anns.values())
         labelled = [p for p in persons if p['num_keypoints']]
@@ -216,14 +216,14 @@ class TestSeeds:
         assert len(images) == 5
         assert all(few[name] == many[name] for name in images)
 
-    def test_seeds_splits_and_indices_all_give_other_pictures(self):
-        pictures = {
+    def test_seeds_splits_and_indices_all_give_other_images(self):
+        images = {
             render_image(seed, split, index)[0].tobytes()
             for seed in (0, 1)
             for split in ('train', 'val')
             for index in (0, 1)
         }
-        assert len(pictures) == 8
+        assert len(images) == 8
 
 
 class TestLeftAndRight:
@@ -294,7 +294,7 @@ class TestVisibility:
         assert hidden['left_hip'][2] == 1
         assert shown['left_hip'][2] == 2
 
-    def test_a_hidden_joint_is_labelled_only_where_a_neighbour_is_seen(self):
+    def test_a_hidden_keypoint_is_labelled_only_where_a_neighbour_is_seen(self):
         arms = np.array((0.0, 170, 0, 0, 0)), np.array((25.0, 0, 5, 0, 0))
         figure = standing(0, arms=arms)
         canvas, _ = painted(figure)
@@ -313,7 +313,7 @@ class TestVisibility:
         assert keypoints['left_hip'][2] == 2
         assert tuple(keypoints['left_ankle']) == (0, 0, 0)
 
-    def test_colours_are_where_the_joints_say(self):
+    def test_colours_are_where_the_keypoints_say(self):
         figure = standing(0)
         canvas, (keypoints,) = painted(figure)
 
@@ -329,18 +329,18 @@ class TestVisibility:
             assert blue > 2 * red
         assert colour('nose') == pytest.approx(0.84 * np.array(SKIN), abs=2)
 
-    def test_a_visible_joint_shows_its_own_person(self):
+    def test_a_visible_keypoint_shows_its_own_person(self):
         for index in range(30):
             _, persons = render_image(3, 'train', index)
             for person in persons:
                 if person.keypoints is not None:
                     x, y, v = person.keypoints.T
                     columns, rows = (np.rint(c[v == 2]).astype(int) for c in (x, y))
-                    # Mirroring may round a joint that is halfway between two pixels to the other.
+                    # Mirroring may round a keypoint halfway between two pixels to the other.
                     near = [person.mask[rows, np.maximum(columns + d, 0)] for d in (-1, 0)]
                     assert np.all(near[0] | near[1])
 
-    def test_every_joint_has_parts_that_show_it(self):
+    def test_every_keypoint_has_parts_that_show_it(self):
         for name in KEYPOINTS:
             side, _, joint = name.rpartition('_')
             assert {owner.format(side) for owner in OWNERS[joint]} <= set(PARTS)
