@@ -6,11 +6,13 @@ metadata: examples/onnx_demo.py runs it with onnxruntime, NumPy and OpenCV.
 
 import json
 import warnings
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmpose.registry import TRANSFORMS
 from torch import Tensor, nn
 
 from ..errors import SettingError
@@ -92,21 +94,20 @@ def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
         graph (PoseGraph): What is exported of it.
 
     Returns:
-        dict[str, str]: ``input_size`` (w, h), ``heatmap_size``, ``padding`` (how much larger than
-        the person's box the crop is), ``layout`` of the input, ``mean`` and ``std`` in the order
-        of the input's channels, ``channels``, ``keypoints`` (names), ``skeleton`` and
-        ``flip_pairs`` (pairs of indices), ``flip_test``.
+        dict[str, str]: ``input_size`` (w, h), ``heatmap_size``, ``padding`` (how many times as wide
+        and as high as the bbox the crop is, before it is given the shape of the input), ``layout``
+        of the input, ``mean`` and ``std`` in the order of the input's channels, ``channels``,
+        ``keypoints`` (names), ``skeleton`` and ``flip_pairs`` (pairs of indices), ``flip_test``.
+
+    Raises:
+        SettingError: If :func:`bbox_padding` does.
     """
     meta = estimator.dataset_meta
-    padding = 1.25
-    for step in estimator.cfg.test_dataloader.dataset.pipeline:
-        if step['type'] == 'GetBBoxCenterScale':
-            padding = step.get('padding', padding)
     flip_indices = [int(i) for i in meta['flip_indices']]
     content = dict(
         input_size=list(graph.codec.input_size),
         heatmap_size=list(graph.codec.heatmap_size),
-        padding=padding,
+        padding=bbox_padding(estimator.cfg.test_dataloader.dataset.pipeline),
         layout='NHWC uint8' if graph.normalise else 'NCHW float32',
         channels='BGR' if graph.normalise or not graph.swap else 'RGB',
         mean=[0.0] * 3 if graph.normalise else graph.mean.flatten().tolist(),
@@ -117,6 +118,28 @@ def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
         flip_test=graph.flip_test,
     )
     return {name: json.dumps(value) for name, value in content.items()}
+
+
+def bbox_padding(pipeline: Sequence[dict[str, Any]]) -> list[float]:
+    """How much larger than a bbox the part of the image is that a test pipeline cuts out.
+
+    Args:
+        pipeline (Sequence[dict]): The configs of its transforms.
+
+    Returns:
+        list[float]: Factors of the width and of the height.
+
+    Raises:
+        SettingError: If no transform that the plugin knows enlarges the bbox.
+    """
+    for step in pipeline:
+        if step['type'] in ('GetBBoxCenterScale', 'MegviiTestBBox'):
+            enlarged = TRANSFORMS.build(step)(dict(bbox=np.array([[0.0, 0.0, 1.0, 1.0]])))
+            return enlarged['bbox_scale'][0].astype(float).round(6).tolist()
+    raise SettingError(
+        'the test pipeline has neither GetBBoxCenterScale nor MegviiTestBBox, so that the file '
+        'could not say how crops are cut out; put one of them into test_dataloader.dataset.pipeline'
+    )
 
 
 def export_onnx(
@@ -155,6 +178,7 @@ def export_onnx(
     if estimator.network.dtype != torch.float32:
         raise SettingError('only a float32 estimator can be exported and checked')
     graph = PoseGraph(estimator, normalise, decode, flip_test).eval()
+    properties = metadata(estimator, graph)
     outputs = ['keypoints', 'scores'] if decode else ['heatmaps']
     with writing(target) as unfinished:
         with torch.no_grad(), warnings.catch_warnings():
@@ -170,7 +194,7 @@ def export_onnx(
                 dynamo=False,
             )
         model = onnx.load(str(unfinished))
-        onnx.helper.set_model_props(model, metadata(estimator, graph))
+        onnx.helper.set_model_props(model, properties)
         onnx.save(model, str(unfinished))
         difference = check(graph, unfinished)
     return difference
