@@ -36,6 +36,13 @@ def writing(path: Path) -> Iterator[Path]:
         unfinished.unlink(missing_ok=True)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as a whole; folders that are missing are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
 def remove_unfinished(folder: Path, suffix: str) -> None:
     """Delete the files that processes were killed in writing.
 
