@@ -16,7 +16,7 @@ from mmengine.config import Config
 from rows import make_row, run_topic
 from torch import Tensor, nn
 
-from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.config_files import find_config
 from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.

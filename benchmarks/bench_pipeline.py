@@ -18,7 +18,7 @@ import numpy as np
 from mmengine.config import Config
 from rows import make_row, run_topic
 
-from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.config_files import find_config
 from mspn_plugin.measure.timing import interleaved
 from mspn_plugin.synthetic.coco import render_dataset
 
