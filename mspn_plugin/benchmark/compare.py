@@ -255,7 +255,7 @@ class Contender:
         model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         for module in model.modules():
             if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
-                module.init_cfg = None
+                module.init_cfg = []
         model.init_weights()
         if self.subject.checkpoint:
             load = functools.partial(load_checkpoint, model, map_location='cpu', strict=True)
