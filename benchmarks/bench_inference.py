@@ -183,7 +183,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     theirs.dataset_meta = fused.dataset_meta = two.dataset_meta
     picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     corners = np.float32([[i, i, i + 150, i + 300] for i in range(persons)])
-    boxes = Boxes(corners, np.ones(persons, np.float32), [])
+    boxes = Boxes(corners, np.ones(persons, np.float32))
     predictor = PosePredictor(fused)
     size = predictor.batch_size
     times = interleaved(

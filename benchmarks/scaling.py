@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from torch import nn
 
-from mspn_plugin.config_files import find_config
 from mspn_plugin.benchmark.report import save_figure
+from mspn_plugin.config_files import find_config
 from mspn_plugin.measure import cost
 from mspn_plugin.measure.machine import matrix_rate
 from mspn_plugin.measure.timing import interleaved

@@ -1,5 +1,6 @@
 """`make bench`: the project's own measurements, and the page that is written from them."""
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from mspn_plugin.measure.machine import describe, short_name
 
 REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / 'benchmarks'))
+import neighbours  # noqa: E402
 import run_all  # noqa: E402
 import write_docs  # noqa: E402
 
@@ -44,19 +46,19 @@ def test_a_part_that_is_measured_alone_keeps_the_others(tmp_path):
     machine = describe()
     earlier = dict(machine={**machine, 'load': 99}, parts=dict(codec=dict(rows=[])))
     target.write_text(json.dumps(earlier))
-    assert run_all._kept(target, machine) == earlier['parts']
-    assert run_all._kept(target, {**machine, 'versions': {}}) == {}
-    assert run_all._kept(tmp_path / 'none.json', machine) == {}
+    assert run_all.kept(target, machine) == earlier['parts']
+    assert run_all.kept(target, {**machine, 'versions': {}}) == {}
+    assert run_all.kept(tmp_path / 'none.json', machine) == {}
 
 
 def test_every_topic_can_be_gathered():
     assert run_all.topics()
     for path in run_all.topics():
-        assert callable(run_all._module(path).run), path
+        assert callable(importlib.import_module(path.stem).run), path
 
 
 def test_every_neighbour_has_a_config():
-    subjects = run_all.neighbours.subjects((1, 2, 3, 4))
+    subjects = neighbours.subjects((1, 2, 3, 4))
     for subject in subjects:
         assert Path(find_config(subject.config)).is_file()
     names = [subject.name for subject in subjects]
@@ -69,7 +71,7 @@ def test_claims_pair_our_network_with_mmposes():
         return dict(name=name, latency=timing, batch=timing, training=timing)
 
     rows = [row('MMPose MSPN, 2 stages', 3.0), row('MSPN, 2 stages', 1.5), row('MSPN, 1 stage', 1)]
-    claims = run_all.neighbours.claims(rows, batch_size=8)
+    claims = neighbours.claims(rows, batch_size=8)
     assert [claim['topic'] for claim in claims] == ['network', 'network', 'training step']
     assert [claim['what'][-7:] for claim in claims] == ['batch 1', 'batch 8', 'batch 8']
     assert all(claim['ratio'] == 2 and claim['mmpose_ms'] == 3000 for claim in claims)
@@ -81,7 +83,7 @@ def test_the_page_says_what_is_slower_and_what_failed():
         for what, ratio in (('fast', 2.0), ('same', 1.01), ('slow', 0.5))
     ]
     parts = dict(measured=dict(rows=claims), other=dict(failed='no'))
-    text = '\n'.join(write_docs._claims(parts))
+    text = '\n'.join(write_docs.claims(parts))
     assert 'Slower than MMPose: t, slow (0.50).' in text
     assert 'within 5%: t, same (1.01).' in text
     assert 'other failed: no' in text
