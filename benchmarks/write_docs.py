@@ -27,7 +27,7 @@ def page(results: Path, docs: Path) -> str:
     """The page's Markdown.
 
     Args:
-        results (Path): The folder of the machines' JSON files and pictures.
+        results (Path): The folder of the machines' JSON files and images.
         docs (Path): The folder that the page will lie in.
 
     Returns:
@@ -42,12 +42,12 @@ def page(results: Path, docs: Path) -> str:
             'hand for the figures below, so that path has not been run.'
         )
     for stem, machine in zip(stems, machines):
-        pictures = {
+        images = {
             name: (results / f'{stem}-{name}.png').relative_to(docs).as_posix()
             for name in ('models', 'scaling')
             if (results / f'{stem}-{name}.png').is_file() and results.is_relative_to(docs)
         }
-        parts += _section(machine, pictures)
+        parts += _section(machine, images)
     parts += ['## What was tried and did not help', NOTES.read_text(encoding='utf-8').strip()]
     for machine in machines:
         parts += _tried(machine)
@@ -55,7 +55,7 @@ def page(results: Path, docs: Path) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
-def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> list[str]:
+def _section(result: Mapping[str, Any], images: Mapping[str, str]) -> list[str]:
     parts = result['parts']
     blocks = [f'## {_title(result["machine"])}', machine_line(result['machine']), _when(parts)]
     if not result['complete']:
@@ -63,12 +63,12 @@ def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> list[str
     blocks += claims(parts)
     if 'models' in parts.get('models', {}):
         blocks += ['### Models side by side', _models(parts['models']['models'])]
-        if 'models' in pictures:
-            blocks.append(f'![Accuracy and cost against latency]({pictures["models"]})')
+        if 'models' in images:
+            blocks.append(f'![Accuracy and cost against latency]({images["models"]})')
     if 'tables' in parts.get('scaling', {}):
         blocks += ['### How the cost grows', _scaling(parts['scaling'])]
-        if 'scaling' in pictures:
-            blocks.append(f'![Time against stages, size, batch, persons]({pictures["scaling"]})')
+        if 'scaling' in images:
+            blocks.append(f'![Time against stages, size, batch, persons]({images["scaling"]})')
     return blocks
 
 

@@ -31,14 +31,14 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in parts['codec']['rows'])
     assert [row['name'] for row in parts['models']['models']['rows']] == ['MSPN, tiny', 'absent']
     variables = {table['variable']: table['rows'] for table in parts['scaling']['tables']}
-    assert set(variables) == {'stages', 'input size', 'batch', 'persons in a picture'}
+    assert set(variables) == {'stages', 'input size', 'batch', 'persons in an image'}
     for rows in variables.values():
         assert len(rows) == 2
         assert 0 < rows[0]['multiply_adds'] < rows[1]['multiply_adds']
         assert all(row['seconds']['median'] > 0 for row in rows)
     text = (docs / 'benchmarks.md').read_text()
-    for picture in ('models', 'scaling'):
-        assert f'(benchmarks/{stem}-{picture}.png)' in text
+    for image in ('models', 'scaling'):
+        assert f'(benchmarks/{stem}-{image}.png)' in text
 
 
 def test_a_part_that_is_measured_alone_keeps_the_others(tmp_path):
