@@ -385,9 +385,8 @@ def published(config: str) -> dict[str, Any] | None:
         config (str): The config's file.
 
     Returns:
-        dict | None: ``AP`` (0 to 1), ``dataset``, ``source`` (what the metafile says of it, or
-        else the package and the metafile) and ``weights``; None where no metafile beside the
-        config names it and has an AP.
+        dict | None: ``AP`` (0 to 1) and ``source`` (what the metafile says of it, or else the
+        package and the metafile); None where no metafile beside the config has an AP for it.
     """
     path = Path(config).resolve()
     for metafile in sorted(path.parent.glob('*.yml')):
@@ -403,9 +402,7 @@ def published(config: str) -> dict[str, Any] | None:
                 package += f' {version(package)} ' if package else ''
                 return dict(
                     AP=float(results['Metrics']['AP']),
-                    dataset=results.get('Dataset'),
                     source=str(model.get('Source') or f'{package}{metafile.name}'),
-                    weights=model.get('Weights'),
                 )
     return None
 
