@@ -71,6 +71,13 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             os.replace(folder, path)
 
 
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as a whole; folders that are missing are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content)
+
+
 def remove_unfinished(folder: Path, suffix: str) -> None:
     """Delete the files that processes were killed in writing.
 
