@@ -24,8 +24,9 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import SettingError
-from ..model.backbone import Aggregated, Bottleneck, MSPNBackbone, Stage, UpUnit
+from ..model.backbone import MSPNBackbone
 from ..model.head import MultiStageHeatmapHead, UnitHead
+from ..model.stage import Aggregated, Bottleneck, Stage, UpUnit
 
 _PART_BYTES = 12 * 2**20
 """On a CPU, the most that one feature of the images that go through together takes. It keeps what a
@@ -146,7 +147,7 @@ class FusedConv(nn.Module):
 
 
 class FusedBottleneck(nn.Module):
-    """A :class:`~mspn_plugin.model.backbone.Bottleneck` of fused convolutions."""
+    """A :class:`~mspn_plugin.model.stage.Bottleneck` of fused convolutions."""
 
     def __init__(self, block: Bottleneck) -> None:
         super().__init__()
@@ -172,7 +173,7 @@ class FusedBottleneck(nn.Module):
 
 
 class FusedDownUnit(nn.ModuleList):
-    """A :class:`~mspn_plugin.model.backbone.DownUnit` of fused bottlenecks."""
+    """A :class:`~mspn_plugin.model.stage.DownUnit` of fused bottlenecks."""
 
     def forward(self, x: Tensor, aggregated: Aggregated | None) -> Tensor:
         """Compute this scale's feature; ``x`` is left as it is."""
@@ -186,7 +187,7 @@ class FusedDownUnit(nn.ModuleList):
 
 
 class FusedUpUnit(nn.Module):
-    """An :class:`~mspn_plugin.model.backbone.UpUnit` that convolves before it enlarges.
+    """An :class:`~mspn_plugin.model.stage.UpUnit` that convolves before it enlarges.
 
     Enlarging by ``align_corners=True`` makes means whose weights sum to 1, the same for all
     channels, and a 1x1 convolution with its norm makes sums over channels, the same for all pixels:

@@ -15,7 +15,7 @@ from mmengine.structures import InstanceData
 
 from mspn_plugin import SettingError
 from mspn_plugin.inference.fused import FusedBottleneck, FusedConv, FusedUpUnit, fuse
-from mspn_plugin.model.backbone import Bottleneck, UpUnit
+from mspn_plugin.model.stage import Bottleneck, UpUnit
 
 BN = dict(type='BN')
 RELU = dict(type='ReLU')

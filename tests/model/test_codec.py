@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from mspn_plugin import CoarseToFineHeatmap
-from mspn_plugin.model.codec import _two_highest, _two_highest_anywhere, _two_highest_near_peak
+from mspn_plugin.model.decoding import _two_highest, _two_highest_anywhere, _two_highest_near_peak
 
 from mmpose.codecs import MegviiHeatmap  # isort: skip
 from mmpose.datasets.transforms import GenerateTarget, PackPoseInputs  # isort: skip

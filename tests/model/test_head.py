@@ -20,7 +20,7 @@ from mmpose.models.heads import MSPNHead  # isort: skip
 from mmpose.registry import KEYPOINT_CODECS  # isort: skip
 from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
 
-from mspn_plugin.model.head import pck_accuracy  # isort: skip
+from mspn_plugin.model.supervision import pck_accuracy  # isort: skip
 
 CHANNELS = 8
 KERNELS = (15, 11, 9, 7, 5)
