@@ -14,18 +14,10 @@ from mmpose.registry import MODELS
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from ..errors import SettingError, about
-from ..settings import check_counts, check_norm, check_switches, is_whole
-from ..weights.loading import (
-    check_backbone_weights,
-    check_origin,
-    check_resnet,
-    convert_resnet,
-    is_mspn,
-    is_resnet,
-    read_backbone_weights,
-    some,
-)
+from ..errors import SettingError
+from ..settings import DEFAULT_INIT, check_counts, check_norm, check_switches, is_whole
+from ..weights.loading import check_backbone_weights
+from ..weights.pretrained import load_pretrained
 from .recompute import recompute
 from .stage import EXPANSION, Stage
 
@@ -97,10 +89,6 @@ class MSPNBackbone(BaseModule):
     """
 
     init_cfg: Any
-    DEFAULT_INIT = (
-        {'type': 'Kaiming', 'layer': 'Conv2d'},
-        {'type': 'Constant', 'val': 1, 'layer': ['_BatchNorm', 'GroupNorm']},
-    )
 
     def __init__(
         self,
@@ -120,7 +108,7 @@ class MSPNBackbone(BaseModule):
         active_stages: int | None = None,
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
+        super().__init__(init_cfg if init_cfg else list(DEFAULT_INIT))
         check_counts(
             num_stages=num_stages,
             num_units=num_units,
@@ -274,44 +262,14 @@ class MSPNBackbone(BaseModule):
         Raises:
             SettingError: If a pretrained file does not fit the network.
         """
-        if self.is_init:
-            super().init_weights()  # says that it does nothing the second time
-            return
-        given = [self.init_cfg] if isinstance(self.init_cfg, dict) else list(self.init_cfg)
-        pretrained = [cfg for cfg in given if cfg['type'] in ('Pretrained', PretrainedInit)]
-        self.init_cfg = [cfg for cfg in given if cfg not in pretrained] or list(self.DEFAULT_INIT)
+        is_first = not self.is_init  # MMEngine only warns the second time
+        cfgs = [self.init_cfg] if isinstance(self.init_cfg, dict) else list(self.init_cfg)
+        pretrained = [cfg for cfg in cfgs if cfg['type'] in ('Pretrained', PretrainedInit)]
+        self.init_cfg = [cfg for cfg in cfgs if cfg not in pretrained] or list(DEFAULT_INIT)
         super().init_weights()
-        self.init_cfg = given
-        for cfg in pretrained:
-            self._load_pretrained(**{k: v for k, v in cfg.items() if k != 'type'})
-
-    def _load_pretrained(
-        self,
-        checkpoint: str,
-        stages: str = 'all',
-        prefix: str | None = None,
-        map_location: str = 'cpu',
-    ) -> None:
-        if stages not in ('all', 'first'):
-            raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
-        with about(f'init_cfg names the checkpoint {checkpoint}'):
-            weights = read_backbone_weights(checkpoint, prefix, map_location)
-            check_origin(weights)
-            if is_mspn(weights):
-                self.load_state_dict(weights)
-                return
-            if not is_resnet(weights):
-                raise SettingError(
-                    "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
-                    + some(list(weights))
-                )
-            own = self.state_dict()
-            weights = convert_resnet(
-                weights, range(self.num_stages if stages == 'all' else 1), self.num_units
-            )
-            check_resnet(weights, own)
-        for key, value in weights.items():
-            own[key].copy_(value)
+        self.init_cfg = cfgs
+        for cfg in pretrained if is_first else []:
+            load_pretrained(self, **{key: cfg[key] for key in cfg if key != 'type'})
 
     def _load_from_state_dict(
         self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any

@@ -204,7 +204,7 @@ class UpUnit(nn.Module):
         return up, aggregated, None if self.cross_conv is None else self.cross_conv(up)
 
 
-class Handed(NamedTuple):
+class NextStageInput(NamedTuple):
     """What a stage hands on to the next.
 
     Attributes:
@@ -286,7 +286,7 @@ class Stage(nn.Module):
         x: Tensor,
         aggregated: list[Aggregated | None] | None = None,
         hand_on: bool = False,
-    ) -> tuple[list[Tensor], Handed | None]:
+    ) -> tuple[list[Tensor], NextStageInput | None]:
         """Run the stage.
 
         Args:
@@ -306,13 +306,13 @@ class Stage(nn.Module):
             downs.append(x)
 
         ups: list[Tensor] = []
-        given: list[Aggregated | None] = []
+        handed_aggregated: list[Aggregated | None] = []
         feature: Tensor | None = None
         for unit, down in zip(self.upsample.values(), reversed(downs), strict=True):
             up, pair, feature = self._run(unit, down, ups[-1] if ups else None, hand_on)
             ups.append(up)
-            given.insert(0, pair)
-        return ups, None if feature is None else Handed(feature, given)
+            handed_aggregated.insert(0, pair)
+        return ups, None if feature is None else NextStageInput(feature, handed_aggregated)
 
     def _run(self, unit: nn.Module, *inputs: Any) -> Any:
         return recompute(unit, *inputs) if self.with_cp else unit(*inputs)

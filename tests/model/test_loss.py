@@ -175,7 +175,7 @@ def test_serves_mmposes_heatmap_head():
 
 @pytest.mark.parametrize('topk', [0, -1, 2.5, True, None])
 def test_refuses_a_topk_that_is_no_positive_number(topk):
-    with pytest.raises(mspn_plugin.SettingError, match='topk=.* whole number'):
+    with pytest.raises(mspn_plugin.SettingError, match=r'topk=.* whole number'):
         OHKMLoss(topk=topk)
 
 
