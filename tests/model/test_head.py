@@ -111,8 +111,7 @@ def mmpose_head(num_stages, joints, **settings):
 
 def pair(num_stages, joints, **settings):
     """Our head and MMPose's with the same weights and running statistics."""
-    decoder = dict(CODEC, decoding='mmpose')
-    ours = build(num_stages, decoder, out_channels=joints, **settings)
+    ours = build(num_stages, out_channels=joints, **settings)
     theirs = mmpose_head(num_stages, joints)
     for module in ours.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -211,7 +210,11 @@ class TestAgainstMMPose:
     @pytest.mark.parametrize('flip', [False, True])
     @pytest.mark.parametrize('joints', [1, 4, 17, 133])
     def test_predictions(self, joints, flip, shift):
-        ours, theirs = (head.eval() for head in pair(2, joints))
+        codec = dict(
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5
+        )
+        heads = pair(2, joints, decoder=codec, coarse_to_fine=False)
+        ours, theirs = (head.eval() for head in heads)
         feats, samples = features(), mmpose_samples_of(persons(joints))
         if flip:
             feats = [feats, features(seed=1)]
