@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.structures import PixelData
 from mmpose.models.heads import BaseHead
@@ -20,6 +19,7 @@ from torch import Tensor, nn
 
 from ..errors import SettingError
 from ..settings import check_counts, check_norm, is_whole
+from .stage import enlarge
 from .supervision import _Targets, pck_accuracy
 
 Config = Mapping[str, Any]
@@ -65,8 +65,7 @@ class UnitHead(nn.Module):
         Returns:
             Tensor: Heatmaps of shape (B, K, H, W).
         """
-        maps = self.conv_layers(feature)
-        return F.interpolate(maps, size=self.size, mode='bilinear', align_corners=True)
+        return enlarge(self.conv_layers(feature), self.size)
 
 
 @MODELS.register_module()

@@ -174,6 +174,10 @@ class UpUnit(nn.Module):
             if module is not None:
                 yield from module.parameters()
 
+    def take_in(self, coarser: Tensor, size: Sequence[int]) -> Tensor:
+        """Bring the coarser scale's up feature (B, unit_channels, h', w') to this scale's size."""
+        return cast(nn.Module, self.up_conv)(enlarge(coarser, size))
+
     def forward(
         self, down: Tensor, coarser: Tensor | None = None, hand_on: bool = False
     ) -> tuple[Tensor, Aggregated | None, Tensor | None]:
@@ -190,11 +194,8 @@ class UpUnit(nn.Module):
             (B, handed_channels, h, w) (None but for the finest unit).
         """
         up = self.in_skip(down)
-        if self.up_conv is not None and coarser is not None:
-            enlarged = interpolate(
-                coarser, size=down.shape[2:], mode='bilinear', align_corners=True
-            )
-            up = up + self.up_conv(enlarged)
+        if coarser is not None:
+            up = up + self.take_in(coarser, down.shape[2:])
         up = self.activate(up)
         if not hand_on:
             return up, None, None
@@ -316,6 +317,11 @@ class Stage(nn.Module):
 
     def _run(self, unit: nn.Module, *inputs: Any) -> Any:
         return recompute(unit, *inputs) if self.with_cp else unit(*inputs)
+
+
+def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Resize (B, C, h, w) to (height, width), with the corners' pixels on each other."""
+    return interpolate(x, size=tuple(size), mode='bilinear', align_corners=True)
 
 
 def _activation(act_cfg: dict[str, Any]) -> nn.Module:
