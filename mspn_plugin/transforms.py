@@ -21,8 +21,8 @@ _BODY_PARTS = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthan
 class KeepVisibility(BaseTransform):
     """Carry COCO's visibility v through the pipeline: 0 unlabelled, 1 occluded, 2 clearly visible.
 
-    MMPose's data sets read v as min(v, 1). Its transforms do carry a second value per joint through
-    flips and crops, ``GenerateTarget`` calls it ``keypoints_visible_weights``, and this transform
+    MMPose's data sets read v as min(v, 1). Its transforms do carry a second value per keypoint
+    through flips and crops, ``GenerateTarget`` calls it ``keypoints_visible_weights``, and this transform
     fills it in. ``MultiStageHeatmapHead(empty_occluded=True)`` needs it.
 
     It stands in front of ``RandomFlip``, because the annotation is not mirrored with the image.
@@ -34,18 +34,12 @@ class KeepVisibility(BaseTransform):
 
     Modified Keys:
 
-        - keypoints_visible, of shape (N, K, 2): whether the joint is labelled (what was there), and
+        - keypoints_visible, of shape (N, K, 2): whether the keypoint is labelled (what was there), and
           1 where it is clearly visible, else 0
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the second value.
-
-        Args:
-            results (dict): What the data set gave for one sample.
-
-        Returns:
-            dict: The same, with ``keypoints_visible`` changed.
 
         Raises:
             SettingError: If the transform stands in the wrong place, or the data set has no v.
@@ -62,17 +56,19 @@ class KeepVisibility(BaseTransform):
                 f'{labelled.shape}: it must stand once, and no other transform may use the second '
                 'value'
             )
-        persons = results.get('raw_ann_info')
-        if persons is None:
+        instances = results.get('raw_ann_info')
+        if instances is None:
             raise SettingError(
-                "KeepVisibility needs COCO's annotation of the person (raw_ann_info), and the data "
+                "KeepVisibility needs COCO's annotation of the instance (raw_ann_info), and the data "
                 f'set {results.get("dataset_name", "in use")} gives none'
             )
-        persons = [persons] if isinstance(persons, Mapping) else persons
-        values = np.stack([_values(person, labelled.shape[1]) for person in persons])
+        instances = [instances] if isinstance(instances, Mapping) else instances
+        values = np.stack(
+            [_annotated_visibility(instance, labelled.shape[1]) for instance in instances]
+        )
         if values.shape != labelled.shape:
             raise SettingError(
-                f'KeepVisibility found annotations of {len(values)} persons for '
+                f'KeepVisibility found annotations of {len(values)} instances for '
                 f'{len(labelled)} in the sample'
             )
         clear = (values >= 2).astype(labelled.dtype)
@@ -80,21 +76,21 @@ class KeepVisibility(BaseTransform):
         return results
 
 
-def _values(person: Mapping[str, Any], num_joints: int) -> np.ndarray:
+def _annotated_visibility(instance: Mapping[str, Any], num_keypoints: int) -> np.ndarray:
     triples: list[float] = []
     for part in _BODY_PARTS:  # COCO-WholeBody's annotation is in parts
-        if len(triples) < 3 * num_joints:
-            triples.extend(person.get(part, []))
-    if len(triples) != 3 * num_joints:
+        if len(triples) < 3 * num_keypoints:
+            triples.extend(instance.get(part, []))
+    if len(triples) != 3 * num_keypoints:
         raise SettingError(
-            f'KeepVisibility found {len(triples) / 3:g} joints in the annotation of a person, and '
-            f'the data set has {num_joints}: its annotation is not as in COCO'
+            f'KeepVisibility found {len(triples) / 3:g} keypoints in the annotation of an instance, '
+            f'and the data set has {num_keypoints}: its annotation is not as in COCO'
         )
     return np.array(triples[2::3])
 
 
 _MIN_HALF_BODY = 3
-"""A half of the body with this many joints or fewer gives way to the other one."""
+"""A half of the body with this many keypoints or fewer gives way to the other one."""
 
 
 @TRANSFORMS.register_module()
@@ -122,14 +118,7 @@ class MegviiTestBBox(BaseTransform):
         self.extension = _pair('extension', extension, low=-1)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the centre and the size.
-
-        Args:
-            results (dict): One sample.
-
-        Returns:
-            dict: The same sample.
-        """
+        """Add the centre and the size."""
         center, size = _center_and_size(results['bbox'])
         results['bbox_center'] = center
         results['bbox_scale'] = size * (1 + self.extension)
@@ -140,10 +129,10 @@ class MegviiTestBBox(BaseTransform):
 class MegviiTrainBBox(BaseTransform):
     """Choose the box as the authors' release does for training.
 
-    The box is extended by a fixed and a random part. Of a person with enough labelled joints it is
+    The box is extended by a fixed and a random part. Of a person with enough labelled keypoints it is
     now and then replaced by one around the upper or the lower body. It is then scaled and rotated
-    at random. ``RandomFlip`` comes after it. The defaults are those of the release's
-    ``attribute.py``.
+    at random. ``RandomFlip`` comes after it. The defaults are those of the release for COCO,
+    and its draws are distributed as the release's (for MPII too, with its settings).
 
     It takes the place of ``GetBBoxCenterScale``, ``RandomHalfBody`` and ``RandomBBoxTransform``.
 
@@ -169,12 +158,13 @@ class MegviiTrainBBox(BaseTransform):
         max_rotation (float): Degrees, to either side.
         rotation_prob (float): How often the box is rotated.
         half_body_prob (float): How often the box of a half of the body is tried.
-        half_body_min_joints (int): A person with this many labelled joints or fewer is left whole.
+        half_body_min_joints (int): A person with this many labelled keypoints or fewer is left
+            whole.
         half_body_extension (tuple[float, float]): The most that is added at random to the width and
-            to the height of the half body's joints.
+            to the height of the half body's keypoints.
         upper_body_prob (float): How often the upper body is preferred. The release compares a draw
             from the normal distribution with 0.5, which comes to 0.69.
-        upper_body_ids (Sequence[int], optional): The joints of the upper body; all others are of
+        upper_body_ids (Sequence[int], optional): The keypoints of the upper body; all others are of
             the lower body. The release counts COCO's hips to the upper body, ``range(13)``. By
             default the data set's.
 
@@ -223,29 +213,22 @@ class MegviiTrainBBox(BaseTransform):
         self.upper_body_ids = upper_body_ids
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Add the centre, the size and the rotation.
-
-        Args:
-            results (dict): One sample.
-
-        Returns:
-            dict: The same sample.
-        """
+        """Add the centre, the size and the rotation."""
         center, size = _center_and_size(results['bbox'])
         size *= (1 + self.extension) * _random_extension(self.random_extension, len(size))
 
         visible = results['keypoints_visible']
         visible = visible if visible.ndim == 2 else visible[..., 0]
         upper = results['upper_body_ids'] if self.upper_body_ids is None else self.upper_body_ids
-        for person, labelled in enumerate(visible > 0):
+        for instance, labelled in enumerate(visible > 0):
             if labelled.sum() <= self.half_body_min_joints or not _happens(self.half_body_prob):
                 continue
             half = self._half_body(labelled, upper)
             if half.sum() >= _MIN_HALF_BODY:
-                joints = results['keypoints'][person][half, :2]
-                low, high = joints.min(axis=0), joints.max(axis=0)
-                center[person] = (low + high) / 2
-                size[person] = (high - low) * _random_extension(self.half_body_extension)
+                keypoints = results['keypoints'][instance][half, :2]
+                low, high = keypoints.min(axis=0), keypoints.max(axis=0)
+                center[instance] = (low + high) / 2
+                size[instance] = (high - low) * _random_extension(self.half_body_extension)
 
         size *= self.shrink * np.random.uniform(*self.scale_range, size=(len(size), 1))
         rotation = np.random.uniform(-self.max_rotation, self.max_rotation, size=len(size))
@@ -256,7 +239,7 @@ class MegviiTrainBBox(BaseTransform):
         return results
 
     def _half_body(self, labelled: np.ndarray, upper_body_ids: Sequence[int]) -> np.ndarray:
-        """Which labelled joints (K,) are of the half that is chosen."""
+        """Which labelled keypoints (K,) are of the half that is chosen."""
         is_upper = np.zeros(len(labelled), bool)
         is_upper[list(upper_body_ids)] = True
         upper, lower = labelled & is_upper, labelled & ~is_upper
