@@ -22,8 +22,8 @@ class KeepVisibility(BaseTransform):
     """Carry COCO's visibility v through the pipeline: 0 unlabelled, 1 occluded, 2 clearly visible.
 
     MMPose's data sets read v as min(v, 1). Its transforms do carry a second value per keypoint
-    through flips and crops, ``GenerateTarget`` calls it ``keypoints_visible_weights``, and this transform
-    fills it in. ``MultiStageHeatmapHead(empty_occluded=True)`` needs it.
+    through flips and crops, ``GenerateTarget`` calls it ``keypoints_visible_weights``, and this
+    transform fills it in. ``MultiStageHeatmapHead(empty_occluded=True)`` needs it.
 
     It stands in front of ``RandomFlip``, because the annotation is not mirrored with the image.
 
@@ -34,8 +34,8 @@ class KeepVisibility(BaseTransform):
 
     Modified Keys:
 
-        - keypoints_visible, of shape (N, K, 2): whether the keypoint is labelled (what was there), and
-          1 where it is clearly visible, else 0
+        - keypoints_visible, of shape (N, K, 2): whether the keypoint is labelled (what was there),
+          and 1 where it is clearly visible, else 0
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
@@ -59,8 +59,8 @@ class KeepVisibility(BaseTransform):
         instances = results.get('raw_ann_info')
         if instances is None:
             raise SettingError(
-                "KeepVisibility needs COCO's annotation of the instance (raw_ann_info), and the data "
-                f'set {results.get("dataset_name", "in use")} gives none'
+                "KeepVisibility needs COCO's annotation of the instance (raw_ann_info), and the "
+                f'data set {results.get("dataset_name", "in use")} gives none'
             )
         instances = [instances] if isinstance(instances, Mapping) else instances
         values = np.stack(
@@ -83,8 +83,8 @@ def _annotated_visibility(instance: Mapping[str, Any], num_keypoints: int) -> np
             triples.extend(instance.get(part, []))
     if len(triples) != 3 * num_keypoints:
         raise SettingError(
-            f'KeepVisibility found {len(triples) / 3:g} keypoints in the annotation of an instance, '
-            f'and the data set has {num_keypoints}: its annotation is not as in COCO'
+            f'KeepVisibility found {len(triples) / 3:g} keypoints in the annotation of an '
+            f'instance, and the data set has {num_keypoints}: its annotation is not as in COCO'
         )
     return np.array(triples[2::3])
 
@@ -129,10 +129,10 @@ class MegviiTestBBox(BaseTransform):
 class MegviiTrainBBox(BaseTransform):
     """Choose the box as the authors' release does for training.
 
-    The box is extended by a fixed and a random part. Of a person with enough labelled keypoints it is
-    now and then replaced by one around the upper or the lower body. It is then scaled and rotated
-    at random. ``RandomFlip`` comes after it. The defaults are those of the release for COCO,
-    and its draws are distributed as the release's (for MPII too, with its settings).
+    The box is extended by a fixed and a random part. Of an instance with enough labelled keypoints
+    it is now and then replaced by one around the upper or the lower body. It is then scaled and
+    rotated at random. ``RandomFlip`` comes after it. The defaults are those of the release for
+    COCO, and what is drawn is distributed as in the release, for its MPII settings too.
 
     It takes the place of ``GetBBoxCenterScale``, ``RandomHalfBody`` and ``RandomBBoxTransform``.
 

@@ -1,9 +1,4 @@
-"""Coarse-to-fine supervision: a heatmap from every unit of every stage, and what each learns.
-
-The paper's third idea (arXiv 1901.00148, section 3.3): the same joints are drawn with a wide
-Gaussian for early stages and coarse units and with a narrow one for late ones, every unit of every
-stage is supervised, and the last unit of each stage mines its hard joints.
-"""
+"""The head: heatmaps from every unit of every stage, each supervised (arXiv 1901.00148, 3.3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -18,15 +13,12 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..errors import SettingError
-from ..settings import check_counts, check_norm, is_whole
+from ..settings import DEFAULT_INIT, check_counts, check_norm, is_whole
 from .stage import enlarge
-from .supervision import _Targets, pck_accuracy
+from .supervision import BatchTargets, pck_accuracy, schedule_levels
 
 Config = Mapping[str, Any]
-
-
 StageFeatures = Sequence[Sequence[Tensor]]
-
 """Features of S stages, U units each, coarsest first: (B, unit_channels, h_u, w_u) each."""
 
 
@@ -35,7 +27,7 @@ class UnitHead(nn.Module):
 
     Args:
         unit_channels (int): Channels of the feature.
-        out_channels (int): The number of joints K.
+        out_channels (int): The number of keypoints K.
         heatmap_size (tuple[int, int]): (W, H) of the heatmaps.
         norm_cfg (dict): The norm layer after each convolution.
     """
@@ -57,14 +49,7 @@ class UnitHead(nn.Module):
         )
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Predict heatmaps.
-
-        Args:
-            feature (Tensor): Shape (B, unit_channels, h, w).
-
-        Returns:
-            Tensor: Heatmaps of shape (B, K, H, W).
-        """
+        """Predict heatmaps (B, K, H, W) from a feature (B, unit_channels, h, w)."""
         return enlarge(self.conv_layers(feature), self.size)
 
 
@@ -89,7 +74,7 @@ class MultiStageHeatmapHead(BaseHead):
             A codec of MMPose's own draws a single level, and wants ``coarse_to_fine=False``.
         num_units (int): The number of units U of each stage. Defaults to 4.
         unit_channels (int): Channels of each unit's feature. Defaults to 256.
-        out_channels (int): The number of joints K. Defaults to 17.
+        out_channels (int): The number of keypoints K. Defaults to 17.
         coarse_to_fine (bool | list[list[int]]): True works out the levels as above; False lets
             every unit learn the finest level (the paper's ablation). A list gives for each stage
             the level of each unit, 0 the coarsest. Defaults to True.
@@ -99,12 +84,12 @@ class MultiStageHeatmapHead(BaseHead):
             weight 1/4, as in the authors' release.
         final_loss (dict | list[dict]): The loss of each stage's last unit; a list gives one to each
             stage. Defaults to :class:`OHKMLoss`.
-        empty_occluded (bool | str): The authors' treatment of occluded joints: for all units but
-            the last of each stage, a joint that is not clearly visible (COCO's v below 2) has an
+        empty_occluded (bool | str): The authors' treatment of occluded keypoints: for all units but
+            the last of each stage, a keypoint that is not clearly visible (COCO's v below 2) has an
             empty map as its target, and weighs as much as the others. ``'all'`` includes the last
             unit, as the release does when it runs without OHKM. It needs :class:`KeepVisibility`
             in the loader's pipeline. Defaults to False, which is MMPose's treatment: unlabelled
-            joints have no weight, occluded ones count as visible.
+            keypoints have no weight, occluded ones count as visible.
         frozen_stages (int): This many first stages have no loss and are not trained. Defaults to 0.
         active_stages (int, optional): How many stages the backbone puts out in training; the
             others are not trained, and the last active one counts as the last. Defaults to all.
@@ -115,11 +100,6 @@ class MultiStageHeatmapHead(BaseHead):
     Raises:
         SettingError: If a setting does not fit the others.
     """
-
-    DEFAULT_INIT = (
-        {'type': 'Kaiming', 'layer': 'Conv2d'},
-        {'type': 'Constant', 'layer': ['_BatchNorm', 'GroupNorm'], 'val': 1},
-    )
 
     def __init__(
         self,
@@ -137,7 +117,7 @@ class MultiStageHeatmapHead(BaseHead):
         norm_cfg: Config = {'type': 'BN'},
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
+        super().__init__(init_cfg if init_cfg else list(DEFAULT_INIT))
         check_counts(
             num_stages=num_stages,
             num_units=num_units,
@@ -168,7 +148,9 @@ class MultiStageHeatmapHead(BaseHead):
         self.decoder = KEYPOINT_CODECS.build(decoder)
         self.num_levels: int = getattr(self.decoder, 'num_levels', 1)
         self.heatmap_size: tuple[int, int] = tuple(self.decoder.heatmap_size)
-        self.schedule = self._schedule(coarse_to_fine)
+        self.schedule = schedule_levels(
+            coarse_to_fine, num_stages, active, num_units, self.num_levels
+        )
 
         self.predict_layers = nn.ModuleList(
             UnitHead(unit_channels, out_channels, self.heatmap_size, norm_cfg)
@@ -179,56 +161,13 @@ class MultiStageHeatmapHead(BaseHead):
         for layer in self._untrained():
             layer.requires_grad_(False)
 
-    def _schedule(self, coarse_to_fine: bool | Sequence[Sequence[int]]) -> list[list[int]]:
-        stages, units, levels = self.num_stages, self.num_units, self.num_levels
-        if coarse_to_fine is False:
-            return [[levels - 1] * units for _ in range(stages)]
-        if coarse_to_fine is True:
-            first = levels - units
-            schedule = [
-                [first - (s < self.active_stages - 1) + u for u in range(units)]
-                for s in range(stages)
-            ]
-            if schedule[0][0] < 0:
-                needed = units + (self.active_stages > 1)
-                raise SettingError(
-                    f'coarse_to_fine=True with {self.active_stages} stages of {units} units needs '
-                    f'{needed} levels, and the codec has {levels}: give it {needed} kernel_sizes, '
-                    'or set coarse_to_fine to False or to a list of levels'
-                )
-            return schedule
-        try:
-            schedule = [list(row) for row in coarse_to_fine]
-        except TypeError:
-            schedule = []
-        if len(schedule) != stages or any(len(row) != units for row in schedule):
-            raise SettingError(
-                f'coarse_to_fine={coarse_to_fine!r} must be True, False, or hold for each of '
-                f'num_stages={stages} stages a list with the level of each of num_units={units} '
-                'units'
-            )
-        asked = {level for row in schedule for level in row}
-        if not asked <= set(range(levels)):
-            raise SettingError(
-                f'coarse_to_fine={schedule} asks for the levels {sorted(asked)}, and the codec has '
-                f'{levels}: 0 (coarsest) to {levels - 1} (finest)'
-            )
-        return schedule
-
     def _untrained(self) -> Iterator[nn.Module]:
         for index, layer in enumerate(self.predict_layers):
             if not self.frozen_stages <= index // self.num_units < self.active_stages:
                 yield layer
 
     def train(self, mode: bool = True) -> 'MultiStageHeatmapHead':
-        """Set training mode, but for the stages that are not trained.
-
-        Args:
-            mode (bool): Whether to train.
-
-        Returns:
-            MultiStageHeatmapHead: The module itself.
-        """
+        """Set training mode, but for the stages that are not trained."""
         super().train(mode)
         for layer in self._untrained():
             layer.eval()
@@ -259,23 +198,14 @@ class MultiStageHeatmapHead(BaseHead):
     def _check_features(self, feats: StageFeatures) -> None:
         if torch.jit.is_tracing():  # sizes are tensors there
             return
-        if not 1 <= len(feats) <= self.num_stages:
+        channels = [[feature.shape[1] for feature in units] for units in feats]
+        fitting = [self.unit_channels] * self.num_units
+        if not 1 <= len(feats) <= self.num_stages or any(units != fitting for units in channels):
             raise SettingError(
-                f'the features of {len(feats)} stages were given to a head of num_stages='
-                f'{self.num_stages}'
+                f'the features of {len(feats)} stages, with {channels} channels in their units, do '
+                f'not fit the head of num_stages={self.num_stages}, num_units={self.num_units} and '
+                f'unit_channels={self.unit_channels}'
             )
-        for s, units in enumerate(feats):
-            if len(units) != self.num_units:
-                raise SettingError(
-                    f'stage {s + 1} has the features of {len(units)} units, and the head has '
-                    f'num_units={self.num_units}'
-                )
-            for u, feature in enumerate(units):
-                if feature.shape[1] != self.unit_channels:
-                    raise SettingError(
-                        f'stage {s + 1}, unit {u + 1} has {feature.shape[1]} channels, and the '
-                        f'head has unit_channels={self.unit_channels}'
-                    )
 
     def predict(
         self,
@@ -283,7 +213,7 @@ class MultiStageHeatmapHead(BaseHead):
         batch_data_samples: Sequence[PoseDataSample],
         test_cfg: Config | None = None,
     ) -> Any:
-        """Predict joints from the last unit of the last stage given; no other head is run.
+        """Predict keypoints from the last unit of the last stage given; no other head is run.
 
         Args:
             feats (list): Features as for :meth:`forward`; with ``flip_test`` a list of two, of the
@@ -296,9 +226,9 @@ class MultiStageHeatmapHead(BaseHead):
                 ``heatmaps_stage1`` and so on.
 
         Returns:
-            list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per person
+            list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per instance
             ``keypoints`` (1, K, 2) in pixels of the input and ``keypoint_scores`` (1, K); where
-            heatmaps were asked for also per person fields of shape (K, H, W).
+            heatmaps were asked for also per instance fields of shape (K, H, W).
 
         Raises:
             SettingError: If the features do not fit.
@@ -335,8 +265,8 @@ class MultiStageHeatmapHead(BaseHead):
                     f'mirrored images; got those of {len(feats)} stages'
                 )
             passes = list(feats)
-        for given in passes:
-            self._check_features(given)
+        for stages in passes:
+            self._check_features(stages)
         return passes
 
     def _final_heatmaps(
@@ -366,20 +296,20 @@ class MultiStageHeatmapHead(BaseHead):
     ) -> dict[str, Tensor]:
         """Compute the losses of all units of the trained stages, and the accuracy.
 
-        Nothing waits for the device, and no temporary is larger than one level's heatmaps.
+        Nothing waits for the device.
 
         Args:
             feats (list[list[Tensor]]): Features of the ``active_stages`` stages.
             batch_data_samples (list[PoseDataSample]): Each has either ``gt_fields`` with the
-                heatmaps of every level or ``gt_instance_labels.keypoint_labels`` (1, K, 2), joints
-                in pixels of the input, from which the codec draws here; and
+                heatmaps of every level or ``gt_instance_labels.keypoint_labels`` (1, K, 2),
+                keypoints in pixels of the input, from which the codec draws here; and
                 ``gt_instance_labels.keypoint_weights`` (L, 1, K) or (1, K).
             train_cfg (dict, optional): Not used.
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_kpt``, ``kpt_stageN`` and ``acc_pose``: the share of
-            joints that the last stage's last unit puts within 5% of the heatmap's size of the
-            target, averaged over the joints that somebody in the batch has (as MMPose's
+            keypoints that the last stage's last unit puts within 5% of the heatmap's size of the
+            target, averaged over the keypoints that somebody in the batch has (as MMPose's
             ``pose_pck_accuracy``).
 
         Raises:
@@ -391,7 +321,7 @@ class MultiStageHeatmapHead(BaseHead):
                 f'{self.active_stages}: give the backbone and the head the same active_stages'
             )
         self._check_features(feats)
-        targets = _Targets(batch_data_samples, self.decoder, self.num_levels, self.out_channels)
+        targets = BatchTargets(batch_data_samples, self.decoder, self.num_levels, self.out_channels)
         heatmaps = {
             (s, u): self._unit_head(s, u)(feats[s][u])
             for s in range(self.frozen_stages, self.active_stages)
@@ -434,23 +364,11 @@ class MultiStageHeatmapHead(BaseHead):
         # one that fits, with no more than a warning.
         start = f'{prefix}predict_layers.'
         indices = {int(k[len(start) :].split('.')[0]) for k in state_dict if k.startswith(start)}
-        given, own = len(indices), len(self.predict_layers)
-        if indices and given != own:
-            if given % self.num_units:
-                raise SettingError(
-                    f'the checkpoint has a head of {given} units and the head {own} = num_stages='
-                    f'{self.num_stages} x num_units={self.num_units}; give the backbone and the '
-                    "head the checkpoint's num_stages and num_units"
-                )
-            stages = given // self.num_units
-            hint = (
-                f', and active_stages={self.num_stages} in both to run only the first of them'
-                if stages > self.num_stages
-                else ''
-            )
+        if indices and len(indices) != len(self.predict_layers):
             raise SettingError(
-                f'the checkpoint has num_stages={stages} and the head num_stages='
-                f'{self.num_stages}; set num_stages={stages} in the backbone and the head{hint}'
+                f'the checkpoint has a head of {len(indices)} units and the head has num_stages='
+                f'{self.num_stages} x num_units={self.num_units}; give the backbone and the head '
+                "the checkpoint's numbers, and active_stages in both to run only the first stages"
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 

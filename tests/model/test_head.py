@@ -575,8 +575,8 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ('theirs', 'ours', 'message'),
         [
-            (4, 2, 'num_stages=4 and the head num_stages=2; .*active_stages=2'),
-            (2, 4, 'num_stages=2 and the head num_stages=4; set num_stages=2'),
+            (4, 2, 'a head of 16 units and the head has num_stages=2 .*active_stages in both'),
+            (2, 4, 'a head of 8 units and the head has num_stages=4'),
         ],
     )
     def test_of_another_number_of_stages_is_refused(self, theirs, ours, message):
@@ -589,7 +589,7 @@ class TestCheckpoints:
 
     def test_of_another_number_of_units_is_refused(self):
         weights = build(1, num_units=3).state_dict()
-        with pytest.raises(SettingError, match='3 units and the head 8 = num_stages=2'):
+        with pytest.raises(SettingError, match='a head of 3 units and the head has num_stages=2'):
             build(2).load_state_dict(weights)
 
     def test_of_a_backbone_alone_leaves_the_head_as_it_is(self):
@@ -636,11 +636,11 @@ class TestBadInput:
     def test_features_of_the_wrong_number_of_units(self):
         feats = features()
         feats[1] = feats[1][1:]
-        with pytest.raises(SettingError, match=r'stage 2 has the features of 3 units.*num_units=4'):
+        with pytest.raises(SettingError, match=r'\[8, 8, 8\]\] channels .*num_units=4'):
             build()(feats)
 
     def test_features_of_the_wrong_number_of_channels(self):
-        with pytest.raises(SettingError, match=r'has 9 channels.*unit_channels=8'):
+        with pytest.raises(SettingError, match=r'9\]\] channels .*unit_channels=8'):
             build()(features(channels=9))
 
     def test_targets_of_another_size(self):
@@ -654,7 +654,7 @@ class TestBadInput:
             build().loss(features(), samples)
 
     def test_targets_of_another_number_of_joints(self):
-        with pytest.raises(SettingError, match='16 joints, and the head has out_channels=17'):
+        with pytest.raises(SettingError, match='16 keypoints, and the head has out_channels=17'):
             build().loss(features(), samples_of(persons(joints=16)))
 
     def test_samples_without_targets(self):
