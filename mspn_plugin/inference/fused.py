@@ -17,13 +17,12 @@ from mmcv.cnn import fuse_conv_bn
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
-from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..errors import SettingError
 from ..model.backbone import MSPNBackbone
-from ..model.head import MultiStageHeatmapHead, UnitHead
+from ..model.head import MultiStageHeatmapHead, UnitHead, average_flip
 from ..model.stage import Stage, UpUnit, enlarge
 
 _PART_BYTES = 12 * 2**20
@@ -177,13 +176,7 @@ class FusedEstimator(TopdownPoseEstimator):
         if not self.test_cfg.get('flip_test', False):
             return self.network(inputs)
         heatmaps, mirrored = self.network(torch.cat((inputs, inputs.flip(-1)))).chunk(2)
-        mirrored = flip_heatmaps(
-            mirrored,
-            flip_indices=samples[0].metainfo['flip_indices'],
-            flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
-            shift_heatmap=self.test_cfg.get('shift_heatmap', False),
-        )
-        return (heatmaps + mirrored) * 0.5
+        return average_flip(heatmaps, mirrored, samples, self.test_cfg)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict poses, as ``TopdownPoseEstimator.predict`` does.

@@ -241,11 +241,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             encoded (np.ndarray): Heatmaps of shape (K, H, W).
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Keypoints in input pixels, shape (1, K, 2), and scores,
-            shape (1, K).
-
-        Raises:
-            SettingError: If the shape does not fit.
+            tuple[np.ndarray, np.ndarray]: Keypoints (1, K, 2) in input pixels and scores (1, K).
         """
         keypoints, scores = self.locate(torch.from_numpy(np.ascontiguousarray(encoded))[None])
         return keypoints.numpy(), scores.numpy()
@@ -257,11 +253,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             batch_encoded (Tensor): Heatmaps of shape (B, K, H, W).
 
         Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For each instance keypoints in input pixels,
-            shape (1, K, 2), and scores, shape (1, K).
-
-        Raises:
-            SettingError: If the shape does not fit.
+            tuple[list[np.ndarray], list[np.ndarray]]: For each instance keypoints (1, K, 2) in
+            input pixels and scores (1, K).
         """
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())

@@ -277,16 +277,10 @@ class MultiStageHeatmapHead(BaseHead):
         test_cfg: Config,
     ) -> Tensor:
         unit_head = self._unit_head(stage, self.num_units - 1)
-        heatmaps = unit_head(passes[0][stage][-1])
-        if len(passes) == 1:
-            return heatmaps
-        flipped = flip_heatmaps(
-            unit_head(passes[1][stage][-1]),
-            flip_indices=samples[0].metainfo['flip_indices'],
-            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-            shift_heatmap=test_cfg.get('shift_heatmap', False),
-        )
-        return (heatmaps + flipped) * 0.5
+        heatmaps = [unit_head(features[stage][-1]) for features in passes]
+        if len(heatmaps) == 1:
+            return heatmaps[0]
+        return average_flip(heatmaps[0], heatmaps[1], samples, test_cfg)
 
     def loss(
         self,
@@ -371,6 +365,26 @@ class MultiStageHeatmapHead(BaseHead):
                 "the checkpoint's numbers, and active_stages in both to run only the first stages"
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
+
+
+def average_flip(
+    heatmaps: Tensor, mirrored: Tensor, samples: Sequence[PoseDataSample], test_cfg: Config
+) -> Tensor:
+    """Average the heatmaps (B, K, H, W) of images with those of the mirrored images.
+
+    Args:
+        heatmaps (Tensor): Of the images.
+        mirrored (Tensor): Of the mirrored images.
+        samples (Sequence[PoseDataSample]): Of which the first one has ``flip_indices``.
+        test_cfg (dict): ``flip_mode`` and ``shift_heatmap``, as in MMPose.
+    """
+    flipped = flip_heatmaps(
+        mirrored,
+        flip_indices=samples[0].metainfo['flip_indices'],
+        flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+        shift_heatmap=test_cfg.get('shift_heatmap', False),
+    )
+    return (heatmaps + flipped) * 0.5
 
 
 def _losses(setting: str, cfg: Config | Sequence[Config], count: int, what: str) -> nn.ModuleList:

@@ -87,13 +87,7 @@ class DownUnit(nn.Sequential):
     hold 3, 4, 6 and 3 bottlenecks, while the way up has one convolution per scale and input.
 
     Args:
-        in_channels (int): Channels of the input.
-        mid_channels (int): Channels that the bottlenecks work in; the output has four times as
-            many.
-        num_blocks (int): The number of bottlenecks.
-        stride (int): Of the first bottleneck.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
+        num_blocks (int): The number of bottlenecks; the others are those of the first one.
     """
 
     def __init__(
@@ -111,14 +105,11 @@ class DownUnit(nn.Sequential):
         super().__init__(*blocks)
 
     def forward(self, x: Tensor, aggregated: Aggregated | None = None) -> Tensor:
-        """Compute this scale's feature.
+        """Compute this scale's feature from the next finer one's, in the shapes of a bottleneck.
 
         Args:
-            x (Tensor): The next finer scale's feature, shape (B, in_channels, h, w).
+            x (Tensor): The next finer scale's feature.
             aggregated (Aggregated, optional): What the previous stage gave for this scale.
-
-        Returns:
-            Tensor: shape (B, 4 * mid_channels, h / stride, w / stride).
         """
         for block in self:
             x = block(x)

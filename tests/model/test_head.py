@@ -628,7 +628,7 @@ class TestBadInput:
 
     def test_features_of_the_wrong_number_of_stages(self):
         head, samples = build(2), samples_of(persons())
-        with pytest.raises(SettingError, match=r'features of 3 stages .*num_stages=2'):
+        with pytest.raises(SettingError, match=r'features of 3 stages, .*num_stages=2'):
             head(features(3))
         with pytest.raises(SettingError, match=r'features of 1 stages .*active_stages=2'):
             head.loss(features(1), samples)
