@@ -24,7 +24,7 @@ from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
 
 STAGES, UNITS, KEYPOINTS = 4, 4, 17
 WIDTH, HEIGHT = 48, 64
-CODEC = dict(type='CoarseToFineHeatmap', decoding='mmpose')
+CODEC = dict(type='CoarseToFineHeatmap')
 LEVELS = [0, 1, 2, 3] * (STAGES - 1) + [1, 2, 3, 4]
 MMPOSE_LOSSES = [dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)] * 3
 MMPOSE_LOSSES.append(dict(type='KeypointOHKMMSELoss', use_target_weight=True))
