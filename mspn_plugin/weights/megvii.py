@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from ..errors import SettingError
-from .loading import counted, some
+from ..errors import SettingError, first_few
+from .loading import describe_keys
 
 NUM_BLOCKS = (3, 4, 6, 3)
 """Bottlenecks of each down unit: the release's network has ResNet-50's, and no other."""
@@ -90,7 +90,7 @@ def _unwrapped(state_dict: Mapping[str, Any]) -> dict[str, Any]:
         )
         raise SettingError(
             "this is no checkpoint of the authors' release, whose keys start with stage0.; "
-            f'its keys: {some(list(source))}{hint}'
+            f'its keys: {first_few(list(source))}{hint}'
         )
     return source
 
@@ -103,7 +103,7 @@ def _layers(source: Mapping[str, Any]) -> Iterator[_Layer]:
     if max(stages) >= num_stages:
         raise SettingError(
             f'the stages of this checkpoint do not go from stage0 to stage{num_stages - 1}: it has '
-            + some([f'stage{stage}' for stage in sorted(stages)])
+            + first_few([f'stage{stage}' for stage in sorted(stages)])
         )
     unit_channels = _outputs(source, 'stage0.upsample.up1.res_conv1.conv.weight', 256)
     joints = _outputs(source, 'stage0.upsample.up1.res_conv2.conv.weight', 17)
@@ -187,7 +187,7 @@ def _check(source: Mapping[str, Any], layers: list[_Layer]) -> None:
         for key, shape in expected.items()
         if key in source and _form(source[key]) != str(list(shape))
     ]
-    wrong = counted({'missing': missing, 'unknown': extra, 'of another shape': misshapen}, 8)
+    wrong = describe_keys({'missing': missing, 'unknown': extra, 'of another shape': misshapen}, 8)
     if wrong:
         raise SettingError(
             "this checkpoint does not fit the authors' network, keys are\n  " + '\n  '.join(wrong)
