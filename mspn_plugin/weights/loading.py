@@ -29,7 +29,7 @@ def is_intact(path: str | Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError):
+    except Exception:  # damage makes zipfile raise nearly anything
         return False
 
 
@@ -41,11 +41,10 @@ def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
         path = Path(filename).expanduser()
         if '://' not in filename and not path.is_file():
             raise SettingError(f'there is no checkpoint {filename}')
-        # PyTorch looks at no checksum, and would take any number that a broken disk has left.
-        if zipfile.is_zipfile(path) and not is_intact(path):
-            raise SettingError(f'{filename} is damaged: a checksum in it does not fit')
         try:
-            return load(filename, *args, **kwargs)
+            # PyTorch looks at no checksum, and would take any number that a broken disk has left.
+            is_damaged = zipfile.is_zipfile(path) and not is_intact(path)
+            loaded = None if is_damaged else load(filename, *args, **kwargs)
         except pickle.UnpicklingError as error:
             raise SettingError(
                 f'{filename} holds more than tensors and plain values, so that loading it could '
@@ -55,6 +54,9 @@ def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
             raise SettingError(
                 f'{filename} cannot be read as a checkpoint; is it complete? ({in_one_line(error)})'
             ) from error
+        if is_damaged:
+            raise SettingError(f'{filename} is damaged: a checksum in it does not fit')
+        return loaded
 
     return load_explained
 

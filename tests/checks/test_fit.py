@@ -72,7 +72,9 @@ def test_another_crop_names_both_settings(rendered):
 
 def test_two_codecs_in_one_config_are_told_apart(rendered):
     dataset = training_set(rendered, codec=dict(CODEC, kernel_sizes=(11, 9, 7, 5, 3)))
-    with pytest.raises(SettingError, match=r'encoder.kernel_sizes is \(11, .*decoder.kernel_sizes is \(15, '):
+    with pytest.raises(
+        SettingError, match=r'encoder.kernel_sizes is \(11, .*decoder.kernel_sizes is \(15, '
+    ):
         check_fit(dataset, estimator(), 'train_dataloader.dataset')
 
 
