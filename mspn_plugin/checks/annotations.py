@@ -10,7 +10,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..files import read_json
 from ..settings import is_whole
 from . import faults
 from .faults import Found
@@ -50,35 +49,6 @@ class Examined(NamedTuple):
     crowds: int = 0
 
 
-def examine_files(
-    ann_file: str,
-    bbox_file: str | None = None,
-    num_keypoints: int | None = None,
-    dataset: str = 'CocoDataset',
-    with_area: bool = True,
-) -> tuple[Examined, Found] | None:
-    """Look for every fault of the files of a data set.
-
-    Args:
-        ann_file (str): Its annotations.
-        bbox_file (str, optional): Its detections. Then it takes images from the annotations, and
-            no persons.
-        num_keypoints, dataset, with_area: See :func:`examine`.
-
-    Returns:
-        tuple[Examined, dict] | None: What was found in the annotations, and in the detections; None
-        for a format other than COCO's and MPII's.
-
-    Raises:
-        SettingError: If a file cannot be read.
-    """
-    examined = examine(read_json(ann_file), num_keypoints, dataset, with_area)
-    if examined is None or not bbox_file:
-        return examined and (examined, {})
-    examined.found.pop(faults.NO_INSTANCE, None)
-    return examined, examine_detections(read_json(bbox_file), examined.ids)
-
-
 def examine(
     content: Any,
     num_keypoints: int | None = None,
@@ -95,30 +65,20 @@ def examine(
         with_area (bool): Whether evaluation needs ``area``, as COCO's does.
 
     Returns:
-        Examined | None: The faults; None for a format other than COCO's and MPII's.
+        Examined | None: The faults; None for a format other than COCO's.
     """
-    if isinstance(content, dict) and all(
-        isinstance(content.get(part), list) for part in ('images', 'annotations')
-    ):
-        fields = KEYPOINT_FIELDS.get(dataset, ('keypoints',))
-        return _examine_coco(content, num_keypoints, fields, with_area)
-    if isinstance(content, list) and all('joints' in e for e in content if isinstance(e, dict)):
-        return _examine_mpii(content, num_keypoints) if content else None
-    return None
-
-
-def _examine_coco(
-    content: dict[str, Any], num_keypoints: int | None, fields: Sequence[str], with_area: bool
-) -> Examined:
+    if not isinstance(content, dict):
+        return None
+    if not all(isinstance(content.get(part), list) for part in ('images', 'annotations')):
+        return None
+    fields = KEYPOINT_FIELDS.get(dataset, ('keypoints',))
     found: Found = defaultdict(list)
     sizes, sizes_by_name = _image_sizes(content['images'], found)
     categories = content.get('categories')
-    category_ids = None
-    if isinstance(categories, list):
-        category_ids = [c.get('id') for c in categories if isinstance(c, dict)]
-    else:
+    if not isinstance(categories, list):
         found[faults.NO_CATEGORIES].append('`categories`')
-
+        categories = None
+    category_ids = [c.get('id') for c in categories or [] if isinstance(c, dict)]
     seen: Counter = Counter()
     usable = crowds = 0
     for index, entry in enumerate(content['annotations']):
@@ -130,7 +90,7 @@ def _examine_coco(
         seen[entry['id']] += 1
         if seen[entry['id']] == 2:
             found[faults.DUPLICATE_ID].append(place)
-        if category_ids is not None and entry['category_id'] not in category_ids:
+        if categories is not None and entry['category_id'] not in category_ids:
             found[faults.UNKNOWN_CATEGORY].append(place)
         is_crowd = entry.get('iscrowd', 0)
         if is_crowd not in (0, 1):
@@ -215,30 +175,6 @@ def _overlaps(box: Sequence[float], size: Size) -> bool:
         min(max(start, 0), end - 1) < min(max(start + length, 0), end - 1)
         for start, length, end in ((x, width, size[0]), (y, height, size[1]))
     )
-
-
-def _examine_mpii(content: Sequence[dict[str, Any]], num_keypoints: int | None) -> Examined:
-    found: Found = defaultdict(list)
-    for index, entry in enumerate(content):
-        place, name = f'[{index}]', entry.get('image')
-        if not isinstance(name, str) or not name.split('.')[0].isdigit():
-            found[faults.ENTRY_MALFORMED].append(place)
-        try:
-            box = np.array([*entry['center'], entry['scale']], float)
-            xy = np.array(entry['joints'], float)
-            visible = np.array(entry['joints_vis'], float)
-        except (KeyError, TypeError, ValueError):
-            found[faults.KEYPOINTS_MALFORMED].append(place)
-            continue
-        if box.shape != (3,) or not np.isfinite(box).all():
-            found[faults.BBOX_NOT_FINITE].append(place)
-        elif box[2] <= 0:
-            found[faults.LEFT_OUT].append(place)
-        if xy.shape != (num_keypoints or len(xy), 2) or visible.shape != (len(xy),):
-            found[faults.KEYPOINTS_MALFORMED].append(place)
-        elif not np.isfinite(xy[visible > 0]).all() or not np.isfinite(visible).all():
-            found[faults.KEYPOINT_NOT_FINITE].append(place)
-    return Examined(found, {}, set(), len(content), len(content))
 
 
 def examine_detections(content: Any, image_ids: set[int]) -> Found:

@@ -22,29 +22,17 @@ from ..measure.timing import clock, summarise
 
 @dataclass(frozen=True)
 class RunCost:
-    """The cost of a training, by one process.
-
-    Attributes:
-        device (str): The torch device that was measured.
-        batch_size (int): Instances in a batch.
-        memory (int): The most bytes that tensors take in a step.
-        network (float): Seconds of a step of the network, its batch being ready.
-        loading (float): Seconds in which one process reads and augments a batch.
-        workers (int): How many processes do that, ``num_workers``; 0 is the training's own.
-        steps (int): Steps of an epoch.
-        total_steps (int): Steps of the whole schedule.
-        cores (int): Cores that this process may use.
-    """
+    """The cost of a training, by one process."""
 
     device: str
     batch_size: int
-    memory: int
-    network: float
-    loading: float
-    workers: int
-    steps: int
-    total_steps: int
-    cores: int
+    memory: int  # bytes: the most that tensors take in a step
+    network: float  # seconds of a step of the network, its batch being ready
+    loading: float  # seconds in which one process reads and augments a batch
+    workers: int  # how many processes do that; 0 is the training's own
+    steps: int  # of an epoch
+    total_steps: int  # of the whole schedule
+    cores: int  # that this process may use
 
     @property
     def loading_apart(self) -> float:

@@ -6,18 +6,14 @@ from typing import Any
 
 from mmengine.dataset import BaseDataset
 from mmengine.model import PretrainedInit
-from torch import nn
 
 from ..errors import SettingError, first_few, naming
-from ..weights.loading import (
-    check_estimator_weights,
-    check_origin,
-    read_checkpoint,
-    shape_of,
-    weights_in,
-)
+from ..weights.loading import check_origin, read_checkpoint, shape_of, weights_in
 from .faults import errors, findings
 from .sources import Source
+
+CODEC_FIELDS = ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_on_device')
+"""What the encoder and the decoder of a config must have in common."""
 
 
 def check_files(source: Source) -> None:
@@ -53,7 +49,7 @@ def check_annotations(source: Source) -> None:
     if '://' in source.ann_file or not source.ann_file.endswith('.json'):
         return
     with naming(source.name):
-        examined, detections = source.examine() or (None, {})
+        examined, detections = source.examine()
     if examined is None:
         return
     faulty = [
@@ -108,18 +104,16 @@ def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
     decoder = getattr(head, 'decoder', None)
     for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', []):
         step_name = f'{name}.pipeline, {type(step).__name__}: '
+        decoder_name = 'model.head.decoder.'
         crop, expected = getattr(step, 'input_size', None), getattr(decoder, 'input_size', None)
         if crop is not None and expected is not None:
-            decoders = 'model.head.decoder.input_size'
-            _check_equal(f'{step_name}input_size', tuple(crop), decoders, tuple(expected))
+            names = f'{step_name}input_size', f'{decoder_name}input_size'
+            _check_equal(names[0], tuple(crop), names[1], tuple(expected))
         encoder = getattr(step, 'encoder', None)
-        if encoder is None or type(encoder) is not type(decoder):
-            continue
-        for field in ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_on_device'):
-            values = getattr(encoder, field, None), getattr(decoder, field, None)
-            _check_equal(
-                f'{step_name}encoder.{field}', values[0], f'model.head.decoder.{field}', values[1]
-            )
+        if encoder is not None and type(encoder) is type(decoder):
+            for field in CODEC_FIELDS:
+                first, second = getattr(encoder, field, None), getattr(decoder, field, None)
+                _check_equal(f'{step_name}encoder.{field}', first, decoder_name + field, second)
 
 
 def _check_equal(first_name: str, first: Any, second_name: str, second: Any) -> None:
@@ -214,25 +208,18 @@ def check_init_cfg(model: Any) -> None:
         model (nn.Module): A pose estimator.
 
     Raises:
-        SettingError: If a file cannot be read, or is of another network.
+        SettingError: If a file cannot be read, or nothing of it fits.
     """
     module: Any
     for setting, module in (('model', model), ('model.head', getattr(model, 'head', None))):
         init_cfg = getattr(module, 'init_cfg', None) or []
         for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
-            if cfg['type'] in ('Pretrained', PretrainedInit):
-                with naming(f'{setting}.init_cfg: {cfg["checkpoint"]}'):
-                    loaded = read_checkpoint(cfg['checkpoint'])
-                    if module is model and not cfg.get('prefix'):
-                        check_estimator_weights(loaded, model, False)
-                    else:
-                        _check_part(loaded, cfg.get('prefix') or '', module)
-
-
-def _check_part(loaded: Any, prefix: str, module: nn.Module) -> None:
-    weights = weights_in(loaded, ['state_dict'])
-    check_origin(weights)
-    prefix = prefix and prefix.rstrip('.') + '.'
-    own = module.state_dict()
-    if not any(shape_of(weights.get(prefix + key)) == shape_of(own[key]) for key in own):
-        raise SettingError(f'nothing of it fits; its keys: {first_few(list(weights))}')
+            if cfg['type'] not in ('Pretrained', PretrainedInit):
+                continue
+            with naming(f'{setting}.init_cfg: {cfg["checkpoint"]}'):
+                weights = weights_in(read_checkpoint(cfg['checkpoint']), ['state_dict'])
+                check_origin(weights)
+                prefix = f'{cfg["prefix"].rstrip(".")}.' if cfg.get('prefix') else ''
+                own = module.state_dict()
+                if not any(shape_of(weights.get(prefix + k)) == shape_of(own[k]) for k in own):
+                    raise SettingError(f'nothing of it fits; its keys: {first_few(list(weights))}')

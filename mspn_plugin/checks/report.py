@@ -141,7 +141,7 @@ def _check_source(
 
 def _examine(source: Source) -> tuple[Examined | None, Found]:
     try:
-        examined, detections = source.examine() or (None, {})
+        examined, detections = source.examine()
     except SettingError as error:
         return None, {faults.UNREADABLE: [str(error)]}
     return examined, {**(examined.found if examined else {}), **detections}

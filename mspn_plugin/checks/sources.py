@@ -9,7 +9,9 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS
 
-from .annotations import Examined, examine_files
+from ..files import read_json
+from . import faults
+from .annotations import Examined, examine, examine_detections
 from .faults import Found
 from .images import Loader
 
@@ -68,20 +70,33 @@ class Source:
                 return Loader(**{k: step[k] for k in Loader._fields if k in step})
         return Loader()
 
-    def examine(self) -> tuple[Examined, Found] | None:
-        """Look for the faults of its files, as :func:`examine_files` does."""
+    def examine(self) -> tuple[Examined | None, Found]:
+        """Look for every fault of its files.
+
+        Returns:
+            tuple: What was found in its annotations, None for a format other than COCO's; and in
+            its detections (``bbox_file``).
+
+        Raises:
+            SettingError: If a file cannot be read.
+        """
         kind = self.cfg.get('type')
         with_area = any(
             'Coco' in str(metric['type']) and metric.get('use_area', True)
             for metric in self.metrics
         )
-        return examine_files(
-            self.ann_file,
-            self.cfg.get('bbox_file'),
+        examined = examine(
+            read_json(self.ann_file),
             self.num_keypoints,
             getattr(kind, '__name__', str(kind)),
             with_area,
         )
+        bbox_file = self.cfg.get('bbox_file')
+        if examined is None or not bbox_file:
+            return examined, {}
+        # It takes images from the annotations, and no persons.
+        examined.found.pop(faults.NO_INSTANCE, None)
+        return examined, examine_detections(read_json(bbox_file), examined.ids)
 
     def _joined(self, path: str) -> str:
         root = self.cfg.get('data_root') or ''

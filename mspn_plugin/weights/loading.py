@@ -18,14 +18,7 @@ some = first_few
 
 
 def is_intact(path: str | Path) -> bool:
-    """Tell whether a file that PyTorch saved is complete and fits its checksums.
-
-    Args:
-        path (str | Path): The file. All of it is read.
-
-    Returns:
-        bool: False also for a file that PyTorch did not save.
-    """
+    """Tell whether a file that PyTorch saved is complete and fits its checksums."""
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
@@ -73,9 +66,6 @@ def read_checkpoint(checkpoint: str | Path, map_location: str = 'cpu') -> Any:
         checkpoint (str | Path): A file, a URL or ``torchvision://NAME``.
         map_location (str): The device to load to.
 
-    Returns:
-        What it holds.
-
     Raises:
         SettingError: If there is none, or it is damaged or could run code.
     """
@@ -92,12 +82,6 @@ def read_backbone_weights(
         prefix (str, optional): Only keys that start with it are taken, without it. By default it is
             ``backbone.`` if the file has such keys.
         map_location (str): The device to load to.
-
-    Returns:
-        dict[str, Tensor]: The weights.
-
-    Raises:
-        SettingError: If it cannot be read as a checkpoint.
     """
     weights = weights_in(read_checkpoint(checkpoint, map_location))
     if prefix is None and any(key.startswith('backbone.') for key in weights):
@@ -113,12 +97,6 @@ def weights_in(
     Args:
         checkpoint: A state dict, or a dict that has one under the name of a wrapper.
         wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
-
-    Returns:
-        dict[str, Any]: The weights.
-
-    Raises:
-        SettingError: If it holds none.
     """
     for wrapper in wrappers:
         if isinstance(checkpoint, Mapping):
@@ -184,14 +162,7 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
 
 
 def check_origin(weights: Mapping[str, Any]) -> None:
-    """Refuse weights of the authors' release that were not converted.
-
-    Args:
-        weights (Mapping[str, Any]): Weights by their names, as :func:`weights_in` gives them.
-
-    Raises:
-        SettingError: If they are; it names the command that converts them.
-    """
+    """Refuse weights of the authors' release, and name the command that converts them."""
     if any(re.match(r'stage\d+\.(down|up)sample\.', key) for key in weights):
         raise SettingError(
             "it is a checkpoint of the authors' release; convert it once with "
@@ -245,46 +216,28 @@ def convert_resnet(
 
 
 def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse weights of a network that was built with other settings.
+    """Refuse weights of a backbone that was built with other settings, and name the setting.
 
-    Args:
-        weights (Mapping[str, Tensor]): The weights to load, under the backbone's names. Without
-            any of a stage they are not judged.
-        own (Mapping[str, Tensor]): The backbone's own.
-
-    Raises:
-        SettingError: If they are of another network; it names the setting.
+    Weights without any of a stage are not judged.
     """
     if not is_mspn(weights):
         return
-    present = _settings(own)
-    for name, theirs in _settings(weights).items():
-        ours = present[name]
-        if theirs != ours:
-            hint = ''
-            if name == 'num_blocks':
-                hint = f', with num_units={len(theirs)}'
-            elif name == 'num_stages':
-                hint = ' in the backbone and the head'
-                if theirs > ours:
-                    hint += f', and active_stages={ours} in both to run only the first {ours}'
+    theirs, ours = _settings(weights), _settings(own)
+    hints = {
+        'num_stages': ' in the backbone and the head, and active_stages in both to run fewer',
+        'num_blocks': f', with num_units={len(theirs["num_blocks"])}',
+    }
+    for name in theirs:
+        if theirs[name] != ours[name]:
             raise SettingError(
-                f'the checkpoint has {name}={theirs} and the backbone {name}={ours}; '
-                f'set {name}={theirs}{hint}'
+                f'the checkpoint has {name}={theirs[name]} and the backbone {name}={ours[name]}; '
+                f'set {name}={theirs[name]}{hints.get(name, "")}'
             )
     _check_stem_and_shapes(weights, own)
 
 
 def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse a ResNet whose weights have no place in the backbone.
-
-    Args:
-        weights (Mapping[str, Tensor]): What :func:`convert_resnet` gave.
-        own (Mapping[str, Tensor]): The backbone's own weights.
-
-    Raises:
-        SettingError: If it has other blocks or shapes; it names the setting.
-    """
+    """Refuse what :func:`convert_resnet` made of a ResNet with other blocks or channels."""
     theirs, ours = _num_blocks(weights), _num_blocks(own)
     if theirs != ours[: len(theirs)]:
         raise SettingError(

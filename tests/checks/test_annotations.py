@@ -69,7 +69,6 @@ def test_entries_that_are_no_annotations_or_images_are_named_by_their_place():
         ('coco_wholebody/test_coco_wholebody.json', 'CocoWholeBodyDataset', 133, True),
         ('crowdpose/test_crowdpose.json', 'CrowdPoseDataset', 14, False),
         ('ap10k/test_ap10k.json', 'AP10KDataset', 17, True),
-        ('mpii/test_mpii.json', 'MpiiDataset', 16, True),
     ],
 )
 def test_real_annotations_have_no_faults(shared_data, file, dataset, num_keypoints, with_area):
@@ -78,16 +77,9 @@ def test_real_annotations_have_no_faults(shared_data, file, dataset, num_keypoin
     assert examined.usable and not findings(examined.found, True, True)
 
 
-def test_faults_in_mpiis_format_are_found(shared_data):
-    content = json.loads((shared_data / 'mpii' / 'test_mpii.json').read_text())
-    content[0]['joints'][3][0] = NAN
-    content[1]['center'] = [NAN, 1]
-    del content[2]['joints_vis']
-    assert examine(content, 16).found == {
-        faults.KEYPOINT_NOT_FINITE: ['[0]'],
-        faults.BBOX_NOT_FINITE: ['[1]'],
-        faults.KEYPOINTS_MALFORMED: ['[2]'],
-    }
+def test_another_format_is_not_judged():
+    assert examine([{'joints': [[1, 2]], 'image': '1.jpg'}]) is None
+    assert examine({'images': {}, 'annotations': []}) is None
 
 
 def test_faulty_detections_are_named_by_their_place():
