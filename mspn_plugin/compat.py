@@ -79,10 +79,7 @@ def import_without_mmcv_ops() -> None:
         return
     from mmcv.utils import ext_loader
 
-    def load_ext(name: str, funcs: list[str]) -> _MissingOps:
-        return _MissingOps()
-
-    ext_loader.load_ext = load_ext
+    ext_loader.load_ext = lambda name, funcs: _MissingOps()
 
 
 def _statistics_method(owner: type, name: str) -> Any:
@@ -110,24 +107,26 @@ def allow_mmengine_checkpoints() -> None:
     methods (mmengine issue 1655). Those, and nothing more, are added to what may be loaded; a file
     that names any other callable is still refused.
     """
-    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
-    if add_safe_globals is None:  # before torch 2.4 there is no such list
-        return
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
     internals = 'numpy._core' if importlib.util.find_spec('numpy._core') else 'numpy.core'
     multiarray = importlib.import_module(f'{internals}.multiarray')
-
-    add_safe_globals([HistoryBuffer, np.ndarray, np.dtype])
-    # A file names these by the module path of the NumPy that wrote it.
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
-        for name in ('_reconstruct', 'scalar'):
-            add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
-    add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')])
-    add_safe_globals([(_statistics_method, 'builtins.getattr')])
-    # An array without elements, such as the colours of a skeleton without bones, is pickled so.
-    add_safe_globals([(_no_bytes, 'builtins.bytes')])
+    arrays = [
+        # A file names these by the module path of the NumPy that wrote it.
+        (getattr(multiarray, name), f'{module}.multiarray.{name}')
+        for module in ('numpy._core', 'numpy.core')
+        for name in ('_reconstruct', 'scalar')
+    ]
+    dtypes = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')]
+    torch.serialization.add_safe_globals(
+        [
+            *(HistoryBuffer, np.ndarray, np.dtype, *arrays, *dtypes),
+            (_statistics_method, 'builtins.getattr'),
+            # An array without elements, such as the colours of no bones, is pickled by it.
+            (_no_bytes, 'builtins.bytes'),
+        ]
+    )
 
 
 def draw_joints_with_numpy() -> None:

@@ -18,7 +18,7 @@ from mmpose.registry import DATASETS, MODELS, PARAM_SCHEDULERS
 from modelindex.load_model_index import load
 
 from mspn_plugin import SettingError, config_names, config_path
-from mspn_plugin.hooks.preflight import check_fit, check_model
+from mspn_plugin.checks.fit import check_fit, check_model
 
 REPO = Path(__file__).resolve().parent.parent
 # Where the photographs of each data set lie below shared_data: annotations, pictures.

@@ -19,8 +19,8 @@ from mmpose.registry import DATASETS, MODELS
 from support.pages import REPO
 
 from mspn_plugin import SettingError, config_path, convert_megvii_checkpoint
+from mspn_plugin.checks.fit import check_fit, check_model
 from mspn_plugin.commands.convert import convert_megvii_file
-from mspn_plugin.hooks.preflight import check_fit, check_model
 
 # The same examples on every run; raise max_examples and take derandomize out to look for more.
 drawn = settings(

@@ -1,7 +1,7 @@
 """From images and boxes to poses: the estimator, and batches of instances across images."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,8 +13,8 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from torch import nn
 
-from ..errors import SettingError, about
-from ..weights.loading import check_origin, misshapen, read_checkpoint, some, weights_in
+from ..errors import SettingError, in_one_line, naming
+from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
 
 Key = TypeVar('Key')
@@ -55,46 +55,18 @@ def load_estimator(
     if 'model' not in config:
         raise SettingError(f'the config {config.filename} has no `model`')
     estimator = init_model(config, None, 'cpu', cfg_options)
-    loaded = _load(checkpoint)
-    weights = loaded.get('state_dict', loaded)
-    with about(str(checkpoint)):
-        check_origin(weights_in(loaded))
-    _check_weights(weights, estimator.state_dict(), checkpoint)
-    estimator.load_state_dict(weights)
+    loaded = read_checkpoint(checkpoint)
+    with naming(str(checkpoint)):
+        check_estimator_weights(loaded, estimator, whole=True)
+    try:
+        estimator.load_state_dict(weights_in(loaded, ['state_dict']))
+    except RuntimeError as error:
+        raise SettingError(
+            f'{checkpoint} does not fit the config {config.filename} ({in_one_line(error)})'
+        ) from error
     meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}
     estimator.dataset_meta = meta.get('dataset_meta', estimator.dataset_meta)
     return estimator.to(device)
-
-
-def _load(checkpoint: str | Path) -> dict[str, Any]:
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise SettingError(f'there is no checkpoint {checkpoint}')
-    loaded = read_checkpoint(str(checkpoint))
-    if not isinstance(loaded, dict):
-        raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')
-    return loaded
-
-
-def _check_weights(
-    given: Mapping[str, Any], own: Mapping[str, Any], checkpoint: str | Path
-) -> None:
-    missing = [key for key in own if key not in given]
-    strange = [key for key in given if key not in own]
-    other = misshapen(given, own)
-    if missing or strange or other:
-        parts = [
-            f'{what}: {some(keys)}'
-            for what, keys in (
-                ('missing', missing),
-                ('not known', strange),
-                ('of another shape', other),
-            )
-            if keys
-        ]
-        raise SettingError(
-            f'the checkpoint {checkpoint} is of another network than the config describes '
-            f'({"; ".join(parts)}); use the config that it was trained with'
-        )
 
 
 class Poses(NamedTuple):

@@ -20,7 +20,7 @@ from support.pages import PAGES, REPO, SMALL, blocks, filled, shortened
 
 import mspn_cli
 from mspn_plugin import config_names, config_path
-from mspn_plugin.hooks.preflight import check_fit, check_model
+from mspn_plugin.checks.fit import check_fit, check_model
 
 NOT_RUN = [
     ('README.md', 'make demo', 'installs from the network, trains for minutes, runs all tests'),
