@@ -23,7 +23,11 @@ codec = dict(
 )
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=4)
+# Half precision where the processor or the GPU has bfloat16, else float32.
 optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),
     optimizer=dict(type='AdamW', lr=3e-3, weight_decay=0.01),
     # A head's last norm has to grow from 1 to the height of the targets, 255.
     paramwise_cfg=dict(

@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import SettingError, about
+from ..errors import SettingError, naming
 from .loading import (
     check_origin,
     check_resnet,
@@ -40,7 +40,7 @@ def load_pretrained(
     if stages not in ('all', 'first'):
         raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
     network: Any = backbone
-    with about(f'init_cfg names the checkpoint {checkpoint}'):
+    with naming(f'init_cfg names the checkpoint {checkpoint}'):
         weights = read_backbone_weights(checkpoint, prefix, map_location)
         check_origin(weights)
         if is_mspn(weights):
