@@ -1,7 +1,8 @@
 """From images and boxes to poses: the estimator, and batches of instances across images."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
@@ -13,8 +14,9 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from torch import nn
 
+from ..config_files import read_config
 from ..errors import SettingError, about
-from ..weights.loading import check_origin, misshapen, read_checkpoint, some, weights_in
+from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
 
 Key = TypeVar('Key')
@@ -46,55 +48,21 @@ def load_estimator(
     """
     from mmpose.apis import init_model  # imports detectors and plots, which export has no use for
 
-    if isinstance(config, (str, Path)):
-        if not Path(config).is_file():
-            raise SettingError(f'there is no config {config}')
-        config = Config.fromfile(config)
-    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
-        raise SettingError(f'device={device!r}, but torch sees no GPU here; use cpu')
-    if 'model' not in config:
-        raise SettingError(f'the config {config.filename} has no `model`')
+    if not isinstance(config, Config):
+        config = read_config(config)
+    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
+        raise SettingError(f'there is no checkpoint {checkpoint}')
     estimator = init_model(config, None, 'cpu', cfg_options)
-    loaded = _load(checkpoint)
-    weights = loaded.get('state_dict', loaded)
+    loaded = read_checkpoint(str(checkpoint))
     with about(str(checkpoint)):
-        check_origin(weights_in(loaded))
-    _check_weights(weights, estimator.state_dict(), checkpoint)
-    estimator.load_state_dict(weights)
+        check_estimator_weights(loaded, estimator, whole=True)
+        try:
+            estimator.load_state_dict(weights_in(loaded, ['state_dict']))
+        except RuntimeError as error:  # it has more than the network
+            raise SettingError(f'it is of another network than the config: {error}') from error
     meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}
     estimator.dataset_meta = meta.get('dataset_meta', estimator.dataset_meta)
     return estimator.to(device)
-
-
-def _load(checkpoint: str | Path) -> dict[str, Any]:
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise SettingError(f'there is no checkpoint {checkpoint}')
-    loaded = read_checkpoint(str(checkpoint))
-    if not isinstance(loaded, dict):
-        raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')
-    return loaded
-
-
-def _check_weights(
-    given: Mapping[str, Any], own: Mapping[str, Any], checkpoint: str | Path
-) -> None:
-    missing = [key for key in own if key not in given]
-    strange = [key for key in given if key not in own]
-    other = misshapen(given, own)
-    if missing or strange or other:
-        parts = [
-            f'{what}: {some(keys)}'
-            for what, keys in (
-                ('missing', missing),
-                ('not known', strange),
-                ('of another shape', other),
-            )
-            if keys
-        ]
-        raise SettingError(
-            f'the checkpoint {checkpoint} is of another network than the config describes '
-            f'({"; ".join(parts)}); use the config that it was trained with'
-        )
 
 
 class Poses(NamedTuple):
@@ -119,15 +87,12 @@ class PosePredictor:
 
     Args:
         estimator (nn.Module): From :func:`load_estimator` or MMPose's ``init_model``, fused or not.
-        batch_size (int): How many instances the network is given at a time.
+        batch_size (int): How many instances the network is given at most at a time.
     """
 
     def __init__(self, estimator: Any, batch_size: int = 16) -> None:
-        if batch_size < 1:
-            raise SettingError(f'batch_size={batch_size} must be at least 1')
         self.estimator = estimator
         self.batch_size = batch_size
-        self.num_keypoints = len(estimator.dataset_meta['keypoint_id2name'])
         init_default_scope(estimator.cfg.get('default_scope', 'mmpose'))
         self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
 
@@ -155,38 +120,34 @@ class PosePredictor:
         Yields:
             tuple: What the image is known by, and its poses; in the order given.
         """
-        waiting: deque[tuple[Key, Boxes]] = deque()
+        waiting: list[tuple[Key, Boxes]] = []
         crops: list[dict[str, Any]] = []
-        predicted: list[PoseDataSample] = []
-
-        def predict(count: int) -> None:
-            predicted.extend(self.predict(crops[:count]))
-            del crops[:count]
-
         for key, image, boxes in images:
             waiting.append((key, boxes))
-            crops += [self.crop(image, *box) for box in zip(boxes.corners, boxes.scores)]
-            while len(crops) >= self.batch_size:
-                predict(self.batch_size)
-            # Images without instances must not pile up behind one that waits for its batch.
-            if len(waiting) > self.batch_size:
-                predict(len(crops))
-            yield from self._complete(waiting, predicted)
-        predict(len(crops))
-        yield from self._complete(waiting, predicted)
+            crops += [self.crop(image, *box) for box in zip(*boxes)]
+            # Images without instances must not pile up.
+            if max(len(crops), len(waiting)) >= self.batch_size:
+                yield from self._predict(waiting, crops)
+                waiting, crops = [], []
+        yield from self._predict(waiting, crops)
 
-    def _complete(
-        self, waiting: deque[tuple[Key, Boxes]], predicted: list[PoseDataSample]
+    def _predict(
+        self, waiting: list[tuple[Key, Boxes]], crops: list[dict[str, Any]]
     ) -> Iterator[tuple[Key, Poses]]:
-        """Take the images of which all instances are predicted."""
-        while waiting and len(waiting[0][1].corners) <= len(predicted):
-            key, boxes = waiting.popleft()
+        """Predict all crops in batches of about the same size, and give them to their images."""
+        bounds = np.linspace(0, len(crops), math.ceil(len(crops) / self.batch_size) + 1).astype(int)
+        samples: list[PoseDataSample] = []
+        for first, last in pairwise(bounds):
+            with torch.inference_mode():
+                samples += self.estimator.test_step(pseudo_collate(crops[first:last]))
+        num_keypoints = len(self.estimator.dataset_meta['keypoint_id2name'])
+        for key, boxes in waiting:
             count = len(boxes.corners)
-            found = [sample.pred_instances for sample in predicted[:count]]
-            del predicted[:count]
-            keypoints = np.array([f.keypoints[0] for f in found], np.float32)
-            scores = np.array([f.keypoint_scores[0] for f in found], np.float32)
-            shape = (count, self.num_keypoints)
+            instances = [sample.pred_instances for sample in samples[:count]]
+            del samples[:count]
+            keypoints = np.array([i.keypoints[0] for i in instances], np.float32)
+            scores = np.array([i.keypoint_scores[0] for i in instances], np.float32)
+            shape = (count, num_keypoints)
             yield key, Poses(keypoints.reshape(*shape, 2), scores.reshape(shape), boxes)
 
     def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
@@ -207,17 +168,3 @@ class PosePredictor:
             **self.estimator.dataset_meta,
         )
         return self.pipeline(instance)
-
-    def predict(self, crops: list[dict[str, Any]]) -> list[PoseDataSample]:
-        """Predict one batch.
-
-        Args:
-            crops (list[dict]): Of :meth:`crop`.
-
-        Returns:
-            list[PoseDataSample]: With ``pred_instances`` in the image's pixels.
-        """
-        if not crops:
-            return []
-        with torch.inference_mode():
-            return self.estimator.test_step(pseudo_collate(crops))
