@@ -40,11 +40,7 @@ def config_path(name: str) -> str:
 
 
 def config_names() -> list[str]:
-    """The names of all configs of the plugin, sorted.
-
-    Returns:
-        list[str]: Names as :func:`config_path` takes them.
-    """
+    """The names of all configs of the plugin, sorted, as :func:`config_path` takes them."""
     return sorted(file.stem for file in _folder().glob('*.py'))
 
 

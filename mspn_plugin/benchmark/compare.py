@@ -30,6 +30,7 @@ import contextlib
 import copy
 import functools
 import io
+import logging
 import os
 import tempfile
 import time
@@ -41,7 +42,6 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -114,7 +114,13 @@ def run(
         settings=asdict(settings),
         complete=False,
     )
-    rounds = ['build', *['visit'] * settings.repeats, 'measure_accuracy']
+    visit = {
+        'predicting': Contender.time_predicting,
+        'pipeline': Contender.time_pipeline,
+        'training': Contender.time_training,
+    }
+    visits = [visit] * settings.repeats
+    rounds = [{'building': Contender.build}, *visits, {'AP': Contender.measure_accuracy}]
     with (
         tempfile.TemporaryDirectory() as folder,
         DefaultScope.overwrite_default_scope('mmpose'),
@@ -123,10 +129,11 @@ def run(
     ):
         contenders = [Contender(subject, settings, folder) for subject in subjects]
         result['rows'] = [contender.row for contender in contenders]
-        for index, what in enumerate(rounds, start=1):
+        for index, measures in enumerate(rounds, start=1):
             for contender in contenders:
-                progress.set_description(contender.name)
-                getattr(contender, what)()
+                progress.set_description(contender.row['name'])
+                for what, measure in measures.items():
+                    contender.attempt(what, measure)
                 progress.update()
             result['complete'] = index == len(rounds)
             after_round(result)
@@ -153,40 +160,26 @@ class Contender:
     def __init__(self, subject: Subject, settings: Settings, folder: str) -> None:
         self.subject, self.settings, self.folder = subject, settings, folder
         package, separator, _ = subject.config.rpartition('::')
-        self.name = subject.name or package + separator + Path(subject.config).stem
         self.row: dict[str, Any] = dict(
-            name=self.name,
+            name=subject.name or package + separator + Path(subject.config).stem,
             config=subject.config,
             checkpoint=subject.checkpoint,
             options=dict(subject.options),
             reasons={},
         )
 
-    def build(self) -> None:
-        """Build the model and its batches, and count what needs no clock."""
-        self._attempt('building', self._build)
-
-    def visit(self) -> None:
-        """Take one round's samples."""
-        self._attempt('predicting', self._time_predicting)
-        self._attempt('pipeline', self._time_pipeline)
-        self._attempt('training', self._time_training)
-
-    def measure_accuracy(self) -> None:
-        """Measure AP, where a checkpoint was given."""
-        if self.subject.checkpoint:
-            self._attempt('AP', self._measure_accuracy)
-
-    def _attempt(self, what: str, measure: Callable[[], object]) -> None:
+    def attempt(self, what: str, measure: Callable[['Contender'], None]) -> None:
+        """Measure something, unless it is skipped or failed before; note why it fails."""
         if what in self.settings.skip or {what, 'building'} & set(self.row['reasons']):
             return
         try:
-            measure()
+            measure(self)
         except Exception as error:
             name = '' if isinstance(error, SettingError) else f'{type(error).__name__}: '
             self.row['reasons'][what] = ' '.join(f'{name}{error}'.split())[:300]
 
-    def _build(self) -> None:
+    def build(self) -> None:
+        """Build the model and its batches, and count what needs no clock."""
         settings = self.settings
         self.cfg = read_config(find_config(self.subject.config), self.subject.options)
         torch.manual_seed(settings.seed)
@@ -206,7 +199,8 @@ class Contender:
             multiply_adds=cost.multiply_adds(lambda: self.model(**data, mode='tensor')),
         )
 
-    def _time_predicting(self) -> None:
+    def time_predicting(self) -> None:
+        """Take a round's samples of predictions, and measure their memory once."""
         test = functools.partial(self.model.test_step, self.batch)
         with torch.no_grad():
             self._time('latency', lambda: self.model.test_step(self.single))
@@ -214,11 +208,13 @@ class Contender:
             weights = [*self.model.parameters(), *self.model.buffers()]
             self._measure_memory('predicting', test, weights)
 
-    def _time_pipeline(self) -> None:
+    def time_pipeline(self) -> None:
+        """Take a round's samples of reading a person."""
         pipeline, (person,) = self.samples.pipeline('val'), self.samples.persons(1)
         self._time('pipeline', lambda: pipeline(copy.deepcopy(person)))
 
-    def _time_training(self) -> None:
+    def time_training(self) -> None:
+        """Take a round's samples of training steps, and measure their memory once."""
         model = self.model
         # Some constructors print their settings.
         with contextlib.redirect_stdout(io.StringIO()):
@@ -252,7 +248,10 @@ class Contender:
         if 'memory' not in self.settings.skip and f'{what}_bytes' not in self.row:
             self.row[f'{what}_bytes'] = cost.peak_memory(call, kept, self.settings.device)
 
-    def _measure_accuracy(self) -> None:
+    def measure_accuracy(self) -> None:
+        """Measure AP, where a checkpoint was given."""
+        if self.subject.checkpoint is None:
+            return
         cfg = copy.deepcopy(self.cfg)
         if self.settings.data:
             move_data(cfg, self.settings.data)
@@ -288,12 +287,10 @@ def _quiet() -> Iterator[None]:
     """Keep what models say while they are built and run out of the table's way."""
     # The profiler that counts memory reports its starts and stops.
     os.environ.setdefault('KINETO_LOG_LEVEL', '99')
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
+    logging.disable(logging.WARNING)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore')
             yield
     finally:
-        logger.setLevel(level)
+        logging.disable(logging.NOTSET)

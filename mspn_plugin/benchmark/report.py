@@ -13,14 +13,7 @@ Row = Mapping[str, Any]
 
 
 def markdown(result: Mapping[str, Any]) -> str:
-    """All tables and the reasons for what is missing.
-
-    Args:
-        result (Mapping): What :func:`mspn_plugin.benchmark.compare.run` returned.
-
-    Returns:
-        str: Markdown.
-    """
+    """All tables of what ``compare.run`` returned, and the reasons for what is missing."""
     lines: list[str] = []
     for title, columns in _tables(result).items():
         cells = [[_cell(column, row) for column in columns.values()] for row in result['rows']]
@@ -46,12 +39,7 @@ def machine_line(machine: Mapping[str, Any]) -> str:
 
 
 def draw(result: Mapping[str, Any], path: Path) -> None:
-    """Draw AP, or multiply-adds where no AP is known, against latency.
-
-    Args:
-        result (Mapping): What :func:`mspn_plugin.benchmark.compare.run` returned.
-        path (Path): The image that is written.
-    """
+    """Draw AP, or multiply-adds where no AP is known, against latency."""
     key, unit, label = 'AP', 1.0, 'AP'
     if not any('AP' in row for row in result['rows']):
         key, unit, label = 'multiply_adds', 1e9, 'multiply-adds of one person (G)'

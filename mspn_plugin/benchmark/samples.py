@@ -17,13 +17,7 @@ _IMAGE_SIZE = (640, 480)  # (w, h)
 
 
 class Samples:
-    """Makes what the loaders of a config would make.
-
-    Args:
-        cfg (Config): A config of MMPose.
-        image (str): A file of :func:`write_image`.
-        seed (int): Of the keypoints and the augmentation.
-    """
+    """Makes what the loaders of a config would make of an image; the seed is of the persons."""
 
     def __init__(self, cfg: Config, image: str, seed: int) -> None:
         self.cfg, self.image, self.seed = cfg, image, seed
@@ -68,16 +62,7 @@ def metainfo(dataset: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def random_person(image: str, meta: dict[str, Any], rng: np.random.RandomState) -> dict[str, Any]:
-    """What a data set hands to its pipeline.
-
-    Args:
-        image (str): The image's file.
-        meta (dict): Of :func:`metainfo`.
-        rng (np.random.RandomState): Where the person is.
-
-    Returns:
-        dict: One sample.
-    """
+    """What a data set hands to its pipeline; ``meta`` is of :func:`metainfo`."""
     width, height = _IMAGE_SIZE
     corner = rng.uniform((0, 0), (width / 2, height / 4), (1, 2))
     size = rng.uniform((width / 6, height / 2), (width / 2, height * 3 / 4), (1, 2))

@@ -21,11 +21,6 @@ def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool 
     The target appears whole or not at all. Nothing in the source is run: a file that holds more
     than tensors and plain values is refused.
 
-    Args:
-        source (str | Path): The release's file.
-        target (str | Path): The file to write, in MMEngine's form.
-        overwrite (bool): Whether an existing target is replaced.
-
     Returns:
         int: The number of stages.
 

@@ -13,7 +13,6 @@ import cv2
 import mmcv
 import numpy as np
 import torch
-from torch import nn
 from tqdm import tqdm
 
 from ..errors import SettingError
@@ -24,7 +23,6 @@ from ..inference.images import find_images, is_video, read_image, read_video, wr
 from ..inference.predictor import PosePredictor, load_estimator
 from ..inference.results import coco_results, draw_poses
 from ..inference.stage_figure import draw_stages
-from ..model.backbone import MSPNBackbone
 from .arguments import Command, device
 
 RESULTS = 'keypoints.json'
@@ -98,7 +96,7 @@ def command(
     written += map(stages_target, targets.values()) if show_stages else []
     check_targets(written, paths, overwrite)
     estimator: Any = load_estimator(config, checkpoint, device)
-    predictor = PosePredictor(fuse_for(estimator, stages, show_stages, precision), batch_size)
+    predictor = PosePredictor(fuse(estimator, stages, PRECISIONS[precision]), batch_size)
     if show_stages and stages:
         estimator.backbone.active_stages = stages
 
@@ -184,19 +182,6 @@ class Reader:
         """Count what can't be done, and say so beside a running progress bar."""
         self.num_skipped += 1
         tqdm.write(f'skipped: {message}', file=sys.stderr)
-
-
-def fuse_for(
-    estimator: nn.Module, stages: int | None, show_stages: bool, precision: str
-) -> nn.Module:
-    """The estimator that predicts: a fused one, but for another network than MSPN."""
-    if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
-        return fuse(estimator, stages, PRECISIONS[precision])
-    if stages or show_stages or precision != 'fp32':
-        raise SettingError(
-            '--stages, --show-stages and --precision need a config with the backbone MSPNBackbone'
-        )
-    return estimator
 
 
 def choose_targets(paths: Sequence[Path], out: Path) -> dict[Path, Path]:

@@ -79,13 +79,9 @@ class BoxFile:
             ) from error
 
     def image_id(self, path: Path) -> int | None:
-        """The number that the file has for an image, or that stands in the image's name.
+        """The number of an image: the file's, if it has a name that the path ends with.
 
-        Args:
-            path (Path): Where the image lies. It ends with the name that the file has for it.
-
-        Returns:
-            int | None: The number; None where the file can't be about this image.
+        Detections without names mean the number in the image's own. None where there is neither.
         """
         parts = path.resolve().parts
         for first in range(len(parts)):
@@ -96,14 +92,6 @@ class BoxFile:
 
     def boxes_of(self, path: Path, width: int, height: int) -> Boxes:
         """The boxes of an image, those of annotations cut to it as MMPose's data sets do.
-
-        Args:
-            path (Path): Where the image lies.
-            width (int): Its width in pixels.
-            height (int): Its height in pixels.
-
-        Returns:
-            Boxes: Its instances, those outside of it included.
 
         Raises:
             SettingError: If the file can't be about this image.
@@ -139,15 +127,7 @@ def number_in(path: Path) -> int | None:
 
 
 def image_ids(paths: Sequence[Path], box_file: BoxFile | None) -> dict[Path, int | None]:
-    """The numbers of images for results: a file's, or those of the names, or else from 1 on.
-
-    Args:
-        paths (Sequence[Path]): Where the images lie.
-        box_file (BoxFile, optional): Its numbers are taken, None for images that it does not have.
-
-    Returns:
-        dict[Path, int | None]: The numbers.
-    """
+    """The numbers of images for results: a file's, or those of the names, or else from 1 on."""
     if box_file:
         return {path: box_file.image_id(path) for path in paths}
     numbers = [number_in(path) for path in paths]

@@ -84,16 +84,7 @@ def read_video(path: Path) -> mmcv.VideoReader:
 
 @contextmanager
 def writing_video(path: Path, fps: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
-    """Write a video, whole or not at all.
-
-    Args:
-        path (Path): The target, ``.mp4``.
-        fps (float): Frames per second.
-        size (tuple[int, int]): Width and height of the frames.
-
-    Yields:
-        cv2.VideoWriter: Its ``write`` takes the frames.
-    """
+    """Write an MP4 video of frames of a (width, height), whole or not at all."""
     with writing(path) as unfinished:
         writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
         try:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -19,14 +19,11 @@ from ..errors import SettingError, about
 from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
 
-Key = TypeVar('Key')
-
 
 def load_estimator(
     config: str | Path | Config,
     checkpoint: str | Path,
     device: str = 'cpu',
-    cfg_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Build a pose estimator and load all of its weights.
 
@@ -37,7 +34,6 @@ def load_estimator(
         config (str | Path | Config): A config of MMPose.
         checkpoint (str | Path): A checkpoint of MMEngine: a file or a URL.
         device (str): ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ...
-        cfg_options (dict, optional): Settings that replace the config's, by dotted names.
 
     Returns:
         nn.Module: The estimator in evaluation mode, with ``cfg`` and ``dataset_meta`` as
@@ -52,7 +48,7 @@ def load_estimator(
         config = read_config(config)
     if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
         raise SettingError(f'there is no checkpoint {checkpoint}')
-    estimator = init_model(config, None, 'cpu', cfg_options)
+    estimator = init_model(config, None, 'cpu')
     loaded = read_checkpoint(str(checkpoint))
     with about(str(checkpoint)):
         check_estimator_weights(loaded, estimator, whole=True)
@@ -60,7 +56,7 @@ def load_estimator(
             estimator.load_state_dict(weights_in(loaded, ['state_dict']))
         except RuntimeError as error:  # it has more than the network
             raise SettingError(f'it is of another network than the config: {error}') from error
-    meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}
+    meta = loaded.get('meta', {})
     estimator.dataset_meta = meta.get('dataset_meta', estimator.dataset_meta)
     return estimator.to(device)
 
@@ -97,20 +93,12 @@ class PosePredictor:
         self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
 
     def __call__(self, image: np.ndarray, boxes: Boxes) -> Poses:
-        """Predict the poses of one image's instances.
-
-        Args:
-            image (np.ndarray): uint8 BGR, (height, width, 3).
-            boxes (Boxes): The instances.
-
-        Returns:
-            Poses: Their poses, in the order of the boxes.
-        """
+        """Predict the poses of one image's instances; the image is uint8 BGR."""
         return next(self.stream([(None, image, boxes)]))[1]
 
     def stream(
-        self, images: Iterable[tuple[Key, np.ndarray, Boxes]]
-    ) -> Iterator[tuple[Key, Poses]]:
+        self, images: Iterable[tuple[Any, np.ndarray, Boxes]]
+    ) -> Iterator[tuple[Any, Poses]]:
         """Predict the poses of many images' instances.
 
         Args:
@@ -120,7 +108,7 @@ class PosePredictor:
         Yields:
             tuple: What the image is known by, and its poses; in the order given.
         """
-        waiting: list[tuple[Key, Boxes]] = []
+        waiting: list[tuple[Any, Boxes]] = []
         crops: list[dict[str, Any]] = []
         for key, image, boxes in images:
             waiting.append((key, boxes))
@@ -132,8 +120,8 @@ class PosePredictor:
         yield from self._predict(waiting, crops)
 
     def _predict(
-        self, waiting: list[tuple[Key, Boxes]], crops: list[dict[str, Any]]
-    ) -> Iterator[tuple[Key, Poses]]:
+        self, waiting: list[tuple[Any, Boxes]], crops: list[dict[str, Any]]
+    ) -> Iterator[tuple[Any, Poses]]:
         """Predict all crops in batches of about the same size, and give them to their images."""
         bounds = np.linspace(0, len(crops), math.ceil(len(crops) / self.batch_size) + 1).astype(int)
         samples: list[PoseDataSample] = []
@@ -151,15 +139,12 @@ class PosePredictor:
             yield key, Poses(keypoints.reshape(*shape, 2), scores.reshape(shape), boxes)
 
     def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
-        """Cut an instance out, by the config's test pipeline.
+        """Cut an instance out, as MMPose's data sets do: ``inputs`` and ``data_samples``.
 
         Args:
             image (np.ndarray): uint8 BGR, (height, width, 3).
             corners (np.ndarray): left, top, right and bottom of its box in pixels, (4,).
             score (float): The box's score.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``, as MMPose's data sets give them.
         """
         instance = dict(
             img=image,

@@ -20,13 +20,8 @@ class Timing(NamedTuple):
 def clock(call: Callable[[], object], device: str = '') -> float:
     """Seconds of one call.
 
-    Args:
-        call (Callable): A callable without arguments.
-        device (str): A CUDA device, whose own clock is read then, by events before and after the
-            call. Otherwise it is the processor's, and what is queued on a GPU is waited for.
-
-    Returns:
-        float: The time in seconds.
+    For a CUDA device they are between two events on it; otherwise they are the processor's, and
+    what is queued on a GPU is waited for.
     """
     if device.startswith('cuda'):
         with torch.cuda.device(device):
