@@ -13,7 +13,7 @@ help:
 	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
 	@echo 'make test   run the tests'
 	@echo 'make bench  measure beside MMPose and write docs/benchmarks.md'
-	@echo 'make lint   ruff and mypy'
+	@echo 'make lint   ruff, mypy, and the directions in which packages may import'
 	@echo 'make clean  remove .venv and demo'
 
 install: $(INSTALLED)
@@ -61,6 +61,7 @@ lint: $(INSTALLED)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo --no-cache
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -16,7 +16,7 @@ from mmengine.config import Config
 from rows import make_row, run_topic
 from torch import Tensor, nn
 
-from mspn_plugin.benchmark.compare import find_config
+from mspn_plugin.config_files import find_config
 from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
@@ -46,15 +46,7 @@ def heatmaps(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything.
-
-    Args:
-        quick (bool): Whether to take fewer images and repeats.
-
-    Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` and
-        ``note``.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     images = torch.rand(1 if quick else 8, 3, 256, 192)
     calls = {}
     for name, model in networks().items():

@@ -29,19 +29,6 @@ def make_row(topic: str, what: str, ours: float, theirs: float, note: str = '') 
     )
 
 
-def print_row(row: dict[str, Any], beside: str = 'MMPose') -> None:
-    """Print a row of :func:`make_row`.
-
-    Args:
-        row (dict): The row.
-        beside (str): Whose the other time is.
-    """
-    print(
-        f'{row["what"]:66} ours {row["ours_ms"]:9.3f} ms   {beside} {row["mmpose_ms"]:9.3f} ms   '
-        f'x{row["ratio"]:.2f}   {row["note"]}'
-    )
-
-
 def run_topic(
     description: str | None, run: Callable[[bool], list[dict[str, Any]]], beside: str = 'MMPose'
 ) -> None:
@@ -55,4 +42,7 @@ def run_topic(
     parser = argparse.ArgumentParser(description=(description or '').split('\n')[0])
     parser.add_argument('--quick', action='store_true', help='less work and fewer repeats')
     for row in run(parser.parse_args().quick):
-        print_row(row, beside)
+        print(
+            f'{row["what"]:66} ours {row["ours_ms"]:9.3f} ms   '
+            f'{beside} {row["mmpose_ms"]:9.3f} ms   x{row["ratio"]:.2f}   {row["note"]}'
+        )

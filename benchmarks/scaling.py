@@ -1,4 +1,4 @@
-"""How the cost of MSPN grows: with stages, input size, batch and persons in a picture."""
+"""How the cost of MSPN grows: with stages, input size, batch and persons in an image."""
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
@@ -11,8 +11,8 @@ from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
 from torch import nn
 
-from mspn_plugin.benchmark.compare import find_config
 from mspn_plugin.benchmark.report import save_figure
+from mspn_plugin.config_files import find_config
 from mspn_plugin.measure import cost
 from mspn_plugin.measure.machine import matrix_rate
 from mspn_plugin.measure.timing import interleaved
@@ -34,7 +34,7 @@ def run(
         stages (Sequence[int]): Numbers of stages, at batch 1.
         sizes (Sequence[tuple[int, int]]): Input sizes (w, h), at batch 1.
         batches (Sequence[int]): Images in a batch.
-        persons (Sequence[int]): Persons in a picture of 640x480.
+        persons (Sequence[int]): Persons in an image of 640x480.
         repeats (int): Interleaved repeats of each.
         config (str): The config's name.
         options (Mapping): Values that replace the config's.
@@ -158,20 +158,18 @@ def _heatmaps(model: nn.Module, images: torch.Tensor) -> torch.Tensor:
 
 def _persons_table(model: nn.Module, persons: Sequence[int], repeats: int) -> dict[str, Any]:
     rng = np.random.RandomState(0)
-    picture = rng.randint(0, 256, (480, 640, 3)).astype(np.uint8)
+    image = rng.randint(0, 256, (480, 640, 3)).astype(np.uint8)
     corners = rng.uniform((0, 0), (400, 200), (max(persons), 2))
     boxes = np.concatenate((corners, corners + rng.uniform(100, 240, corners.shape)), 1)
-    calls = {
-        str(n): functools.partial(inference_topdown, model, picture, boxes[:n]) for n in persons
-    }
+    calls = {str(n): functools.partial(inference_topdown, model, image, boxes[:n]) for n in persons}
     width, height = model.cfg.input_size
     one = cost.multiply_adds(
         functools.partial(_heatmaps, model, torch.rand(1, 3, height, width, device=_device(model)))
     )
     timings = interleaved(calls, repeats, warmup=1)
     return dict(
-        variable='persons in a picture',
-        unit='picture and boxes to keypoints: cropping, network, decoding (inference_topdown)',
+        variable='persons in an image',
+        unit='image and boxes to keypoints: cropping, network, decoding (inference_topdown)',
         rows=[
             dict(value=n, images=n, multiply_adds=n * one, seconds=_seconds(timing))
             for n, timing in zip(persons, timings.values())

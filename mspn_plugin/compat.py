@@ -154,13 +154,19 @@ def draw_joints_with_numpy() -> None:
     OpencvBackendVisualizer.draw_circles = draw_circles
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def train_in_half_precision_on_a_cpu() -> None:
     """Let ``mim train --amp`` run without an accelerator, and there in float16 as well.
 
     mmengine 0.10.7's ``AmpOptimWrapper`` asserts that there is an accelerator and takes CUDA's
     gradient scaler, and its ``autocast`` admits bfloat16 alone on a CPU. PyTorch has both types and
     a scaler for CPUs. As in PyTorch, bfloat16 is what a CPU takes if ``optim_wrapper.dtype`` names
-    none.
+    none. A processor without instructions for bfloat16 would take many times as long as in float32,
+    and trains in float32 instead.
     """
     from mmengine.device import get_device
     from mmengine.optim.optimizer import amp_optimizer_wrapper
@@ -173,8 +179,11 @@ def train_in_half_precision_on_a_cpu() -> None:
     def autocast(
         device_type: str | None = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> Any:
-        if device_type in (None, 'cpu') and dtype == torch.float16:
-            return torch.autocast('cpu', dtype, **kwargs)
+        if device_type in (None, 'cpu'):
+            if dtype == torch.float16:
+                return torch.autocast('cpu', dtype, **kwargs)
+            if not has_bfloat16():
+                return torch.autocast('cpu', enabled=False)
         return autocast_otherwise(device_type, dtype, **kwargs)
 
     amp.autocast = autocast

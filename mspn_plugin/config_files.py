@@ -1,4 +1,4 @@
-"""The configs that come with the plugin, wherever it is installed.
+"""Configs: those that come with the plugin, wherever it is installed, and any that has a name.
 
 A config of one's own inherits one of them with
 
@@ -6,7 +6,14 @@ A config of one's own inherits one of them with
 """
 
 import difflib
+from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+from mmengine.hub import get_config
+from mmengine.utils import get_installed_path
 
 from .errors import SettingError
 
@@ -40,6 +47,77 @@ def config_names() -> list[str]:
         list[str]: Names as :func:`config_path` takes them.
     """
     return sorted(file.stem for file in _folder().glob('*.py'))
+
+
+def find_config(name: str) -> str:
+    """The file that a config's name stands for.
+
+    Args:
+        name (str): A file; ``package::path`` as MMEngine takes it; or a file name alone, of a
+            config of this plugin or, where it has none of that name, of MMPose. The suffix ``.py``
+            can be left out.
+
+    Returns:
+        str: The file's path.
+
+    Raises:
+        SettingError: If there is no such file, or several.
+    """
+    file_name = f'{name.removesuffix(".py")}.py'
+    package, separator, _ = name.partition('::')
+    if separator:
+        if find_spec(package) is None:  # MMEngine would install it
+            raise SettingError(f'config {name}: the package {package} is not installed')
+        try:
+            return str(get_config(file_name).filename)
+        except (AssertionError, OSError) as error:
+            raise SettingError(f'config {name}: {error}') from error
+    for file in (name, file_name):
+        if Path(file).is_file():
+            return file
+    found = []
+    if '/' not in name:
+        own = _folder() / file_name
+        theirs = Path(get_installed_path('mmpose')) / '.mim' / 'configs'
+        found = [own] if own.is_file() else sorted(theirs.rglob(file_name))
+    if len(found) != 1:
+        several = (
+            f'several have that name: {", ".join(map(str, found))}'
+            if found
+            else ('no such file here, among the configs of mspn_plugin or those of MMPose')
+        )
+        raise SettingError(
+            f'config {name}: {several}; name a file, mmpose::PATH, or the file name of a config of '
+            'either'
+        )
+    return str(found[0])
+
+
+def read_config(file: str | Path, cfg_options: Mapping[str, Any] = {}) -> Config:
+    """Read a model's config.
+
+    Args:
+        file (str | Path): The config's file.
+        cfg_options (Mapping): Settings that replace the config's, by dotted names.
+
+    Returns:
+        Config: The config.
+
+    Raises:
+        SettingError: If there is no such file, or it is no config of a model.
+    """
+    if not Path(file).is_file():
+        raise SettingError(f'there is no config {file}')
+    try:
+        cfg = Config.fromfile(file)
+        cfg.merge_from_dict(dict(cfg_options))
+    except Exception as error:  # a config is a program
+        raise SettingError(
+            f'{file} cannot be read as a config ({type(error).__name__}: {error})'
+        ) from error
+    if 'model' not in cfg:
+        raise SettingError(f'the config {file} has no `model`')
+    return cfg
 
 
 def _folder() -> Path:

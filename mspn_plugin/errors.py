@@ -33,9 +33,6 @@ def naming(subject: str) -> Iterator[None]:
         raise SettingError(f'{subject}: {error}') from error
 
 
-about = naming
-
-
 def first_few(names: Sequence[str], shown: int = 4) -> str:
     """Name the first few of many in a message."""
     more = f' and {len(names) - shown} more' if len(names) > shown else ''

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -51,6 +52,47 @@ def writing(path: Path) -> Iterator[Path]:
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+@contextmanager
+def new_folder(path: str | Path) -> Iterator[Path]:
+    """Fill a folder that is new or empty as a whole: it stays as it was if the block fails.
+
+    Args:
+        path (str | Path): The folder.
+
+    Yields:
+        Path: A hidden folder to write to, whose content ``path`` gets if the block ends well.
+
+    Raises:
+        SettingError: If ``path`` is a file or not empty.
+    """
+    path = Path(path).expanduser().resolve()
+    exists = path.exists()
+    if exists and (not path.is_dir() or any(path.iterdir())):
+        raise SettingError(
+            f'{path} is a file or not empty, and nothing in it was touched; name a folder that is '
+            'new or empty'
+        )
+    # An empty folder stays: it may be someone's working directory, or a mounted disk.
+    parent = path if exists else path.parent
+    parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix='.unfinished-', dir=parent) as unfinished:
+        folder = Path(unfinished, path.name)
+        folder.mkdir()
+        yield folder
+        if exists:
+            for part in sorted(folder.iterdir()):
+                os.replace(part, path / part.name)
+        else:
+            os.replace(folder, path)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as a whole; folders that are missing are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content)
 
 
 def remove_unfinished(folder: Path, suffix: str) -> None:

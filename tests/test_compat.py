@@ -132,7 +132,9 @@ def test_half_precision_scales_and_casts_on_a_cpu(dtype):
     wrapper = AmpOptimWrapper(dtype=dtype, optimizer=torch.optim.SGD(layer.parameters(), lr=0.1))
     with wrapper.optim_context(layer):
         output = layer(torch.ones(2, 4))
-    assert output.dtype == getattr(torch, dtype)
+    # bfloat16 is left to processors that have it.
+    left_out = dtype == 'bfloat16' and not compat.has_bfloat16()
+    assert output.dtype == (torch.float32 if left_out else getattr(torch, dtype))
     before = layer.weight.detach().clone()
     wrapper.update_params(output.float().mean())
     torch.testing.assert_close(before - layer.weight, torch.full((4, 4), 0.025))

@@ -251,7 +251,7 @@ SETTINGS = {
         | st.sampled_from([(7, 5, 5, 3), (9, 7, 5), (15, 11, 9, 7, 5, 3), (401, 1)]),
     ),
     'unbiased': (CODECS, st.booleans()),
-    'decoding': ((CODECS[0],), st.sampled_from(['megvii', 'mmpose', 'unbiased', 'best'])),
+    'blur_kernel_size': ((CODECS[0],), st.integers(-1, 25)),
     'draw_on_device': (CODECS, st.booleans()),
     'flip_test': (('model.test_cfg',), st.booleans()),
     'flip_mode': (('model.test_cfg',), st.just('heatmap')),

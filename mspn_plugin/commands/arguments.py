@@ -13,10 +13,16 @@ from mmengine.config import DictAction
 from ..errors import SettingError
 
 
+class WrongSetting(click.ClickException):
+    """A :class:`SettingError` in a command: one message and status 2."""
+
+    exit_code = 2
+
+
 class Command(click.Command):
     """A subcommand whose function returns its exit status, or None for 0.
 
-    A :class:`SettingError` ends it with one message and status 2, an interrupt with status 130.
+    A :class:`SettingError` ends it as :class:`WrongSetting`, an interrupt with status 130.
     Options that may be given several times take several values at once, as MMPose's tools do:
     ``--cfg-options A=1 B=2``.
     """
@@ -44,9 +50,7 @@ class Command(click.Command):
         try:
             status = super().invoke(ctx)
         except SettingError as error:
-            failure = click.ClickException(str(error))
-            failure.exit_code = 2
-            raise failure from error
+            raise WrongSetting(str(error)) from error
         except KeyboardInterrupt:
             click.echo('\ninterrupted', err=True)
             status = 130

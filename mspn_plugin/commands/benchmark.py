@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markdown import Markdown
 
 from ..benchmark.compare import MEASURES, Settings, Subject, run
-from ..benchmark.report import draw, machine_line, markdown, print_tables, write
+from ..benchmark.report import draw, machine_line, markdown
 from ..errors import SettingError
+from ..files import write_bytes
 from ..measure.machine import describe, short_name
 from .arguments import Command, cfg_options, device
 
@@ -65,27 +68,23 @@ def command(
             f'--checkpoint names {len(checkpoint)} files for {len(configs)} configs; '
             'give one for each, - for none'
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
     subjects = [
         Subject(config, None if file == '-' else file, options=cfg_options)
         for config, file in zip(configs, checkpoint or ['-'] * len(configs), strict=True)
     ]
-    stem = time.strftime(f'{short_name(describe(settings["device"]))}_%Y%m%d_%H%M%S')
-    target = out / stem
+    machine = short_name(describe(settings['device']))
+    target = out / time.strftime(f'{machine}_%Y%m%d_%H%M%S')
 
     def save(result: dict[str, Any]) -> None:
-        write(target.with_name(f'{stem}.json'), json.dumps(result, indent=1))
+        write_bytes(target.with_suffix('.json'), json.dumps(result, indent=1).encode())
 
-    result = run(subjects, Settings(skip=skip, **settings), save, console)
-    write(
-        target.with_name(f'{stem}.md'),
-        f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n',
-    )
-    draw(result, target.with_name(f'{stem}.png'))
-    print_tables(result, console)
-    console.print(f'written: {target}.json, .md and .png', highlight=False, soft_wrap=True)
+    result = run(subjects, Settings(skip=skip, **settings), save)
+    tables = markdown(result)
+    page = f'{result["started"]}, {machine_line(result["machine"])}\n\n{tables}\n'
+    write_bytes(target.with_suffix('.md'), page.encode())
+    draw(result, target.with_suffix('.png'))
+    Console(width=None if sys.stdout.isatty() else 160).print(Markdown(tables))
+    click.echo(f'written: {target}.json, .md and .png')
     if not result['complete']:
         return 130
     return int(any({'building', 'predicting'} & set(row['reasons']) for row in result['rows']))

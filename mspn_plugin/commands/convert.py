@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 import torch
 
+from ..datasets.lspet import convert_lspet
 from ..errors import naming
 from ..files import check_target, writing
 from ..weights.loading import read_checkpoint
@@ -58,4 +59,33 @@ def megvii(source: Path, target: Path, overwrite: bool) -> None:
     click.echo(
         f'{target}: an estimator of {stages} stage{"s" if stages > 1 else ""}, '
         'for load_from of a config with as many'
+    )
+
+
+@command.command('lspet', cls=Command)
+@click.argument('source', type=Path, metavar='ZIP')
+@click.option('--out', required=True, type=Path, metavar='DIR', help='Folder, new or empty.')
+@click.option(
+    '--val',
+    type=click.IntRange(1),
+    default=500,
+    show_default=True,
+    metavar='M',
+    help='Number of persons for validation.',
+)
+@click.option(
+    '--seed',
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar='S',
+    help='The same seed gives the same split.',
+)
+def lspet(source: Path, out: Path, val: int, seed: int) -> None:
+    """Turn ZIP, lspet_dataset.zip of Leeds Sports Pose Extended, into COCO's layout."""
+    done = convert_lspet(source, out, val, seed)
+    click.echo(
+        f'{out}: {done.train} persons for training and {done.val} for validation; '
+        f'{done.left_out} left out with too few labels, {done.dropped_labels} labels outside of '
+        f'their photograph dropped, {done.duplicate_pairs} pairs of near duplicates kept together'
     )

@@ -13,13 +13,35 @@ from .arguments import Command
 
 @click.command('synthetic', cls=Command)
 @click.option('--out', required=True, type=Path, metavar='DIR', help='Folder, new or empty.')
-@click.option('--train', required=True, type=int, metavar='N', help='Number of training images.')
-@click.option('--val', required=True, type=int, metavar='M', help='Number of validation images.')
 @click.option(
-    '--seed', default=0, show_default=True, metavar='S', help='The same seed gives the same bytes.'
+    '--train',
+    required=True,
+    type=click.IntRange(1),
+    metavar='N',
+    help='Number of training images.',
 )
 @click.option(
-    '--workers', default=cores(), show_default=True, metavar='W', help='Number of processes.'
+    '--val',
+    required=True,
+    type=click.IntRange(1),
+    metavar='M',
+    help='Number of validation images.',
+)
+@click.option(
+    '--seed',
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    metavar='S',
+    help='The same seed gives the same bytes.',
+)
+@click.option(
+    '--workers',
+    type=click.IntRange(1),
+    default=cores(),
+    show_default=True,
+    metavar='W',
+    help='Number of processes.',
 )
 def command(out: Path, train: int, val: int, seed: int, workers: int) -> None:
     """Render people in COCO's layout and format."""

@@ -1,9 +1,10 @@
-"""Persons' boxes from files: COCO annotations or detection results."""
+"""Boxes of instances from files: COCO annotations or detection results."""
 
 import json
+import math
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,35 +17,39 @@ PERSON = 1
 
 
 class Boxes(NamedTuple):
-    """The persons of one picture.
+    """The instances of one image.
 
     Attributes:
         corners (np.ndarray): float32 left, top, right and bottom in pixels, (N, 4).
         scores (np.ndarray): float32 scores of the boxes, (N,), 1 where a file has none.
-        complaints (list[str]): One message for each box that could not be used.
     """
 
     corners: np.ndarray
     scores: np.ndarray
-    complaints: list[str]
+
+    def overlapping(self, width: int, height: int) -> np.ndarray:
+        """Which boxes have a part of an image of this size, (N,)."""
+        left, top = np.maximum(self.corners[:, :2], 0).T
+        right, bottom = np.minimum(self.corners[:, 2:], (width, height)).T
+        return (left < right) & (top < bottom)
 
 
-def whole_picture(width: int, height: int) -> Boxes:
+def whole_image(width: int, height: int) -> Boxes:
     """One box around everything."""
-    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32), [])
+    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
 
 
 class BoxFile:
-    """What a file of boxes says, picture by picture.
+    """What a file of boxes says, image by image.
 
-    A file of COCO annotations names its pictures. Detection results have the numbers of pictures
-    only, and those are looked for in the file names, as COCO's pictures have them
-    (``000000397133.jpg``); results of ``mspn_plugin.commands.predict`` carry a ``file_name`` too.
+    A file of COCO annotations names its images. Detection results have the numbers of images only,
+    and those are looked for in the file names, as COCO's images have them (``000000397133.jpg``);
+    results of ``mspn predict`` carry a ``file_name`` too.
 
     Args:
         path (str | Path): A JSON file of COCO annotations, in which crowds and categories other
-            than those with joints are left out, or of COCO detection results, in which categories
-            other than 1 (person) are.
+            than those with keypoints are left out, or of COCO detection results, in which
+            categories other than 1 (person) are.
         min_score (float): Detections below it are left out.
 
     Raises:
@@ -53,135 +58,128 @@ class BoxFile:
 
     def __init__(self, path: str | Path, min_score: float = 0.0) -> None:
         self.path = Path(path)
-        self.is_annotation = False
-        self._ids: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._persons: dict[int, list[tuple[Sequence[float], float]]] = defaultdict(list)
-        content = self._read()
-        if isinstance(content, dict) and {'images', 'annotations'} <= set(content):
-            self.is_annotation = True
-            self._take_annotations(content)
-        elif isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
-            self._take_detections(content, min_score)
+        # The ids of images by the last part of their names, then by their names.
+        self._ids: dict[str, dict[str, int]] = defaultdict(dict)
+        # Left, top, width, height and score by the ids of images.
+        self._boxes: dict[int, list[list[float]]] = defaultdict(list)
+        try:
+            content = json.loads(self.path.read_text(encoding='utf-8'))
+        except (OSError, ValueError) as error:
+            raise SettingError(f'the file of boxes {self.path} cannot be read: {error}') from error
+        self.is_annotation = isinstance(content, dict)
+        if isinstance(content, list):
+            for index, entry in enumerate(content):
+                self._read_detection(f'entry {index}', entry, min_score)
+        elif isinstance(content, dict) and {'images', 'annotations'} <= set(content):
+            self._read_annotations(content)
         else:
-            kind = 'a list' if isinstance(content, list) else f'a {type(content).__name__}'
-            if isinstance(content, dict):
-                kind = f'an object with {", ".join(list(content)[:5]) or "nothing in it"}'
             raise SettingError(
-                f'{self.path} holds {kind}; boxes are read from COCO annotations (an object with '
-                'images and annotations) or from COCO detection results (a list of objects with '
-                'image_id, category_id, bbox and score)'
+                f'{self.path} holds neither COCO annotations (an object with images and '
+                'annotations) nor COCO detection results (a list of objects with image_id, '
+                'category_id, bbox and score)'
             )
 
-    def _read(self) -> Any:
+    def _read_annotations(self, content: Mapping[str, Any]) -> None:
+        wanted = {c['id'] for c in content.get('categories', []) if c.get('keypoints')}
         try:
-            return json.loads(self.path.read_text(encoding='utf-8'))
-        except OSError as error:
-            raise SettingError(f'the file of boxes {self.path}: {error.strerror}') from error
-        except ValueError as error:
-            raise SettingError(
-                f'the file of boxes {self.path} is not JSON ({error}); COCO annotations or '
-                'detection results fit'
-            ) from error
-
-    def _take_annotations(self, content: dict[str, Any]) -> None:
-        categories = [c for c in content.get('categories', []) if c.get('keypoints')]
-        wanted = {category['id'] for category in categories}
-        for index, image in enumerate(content['images']):
-            self._name(index, 'images', image.get('file_name'), image.get('id'))
+            for image in content['images']:
+                self._name(image['file_name'], image['id'])
+        except (KeyError, TypeError) as error:
+            raise SettingError(f'{self.path}: an image without file_name or id') from error
         for index, annotation in enumerate(content['annotations']):
-            if annotation.get('iscrowd') or (
-                wanted and annotation.get('category_id') not in wanted
-            ):
-                continue
-            box = self._box('annotations', index, annotation)
-            self._persons[annotation['image_id']].append((box, 1.0))
+            is_wanted = not wanted or annotation.get('category_id') in wanted
+            if is_wanted and not annotation.get('iscrowd'):
+                self._add(f'annotations {index}', {**annotation, 'score': 1.0})
 
-    def _take_detections(self, content: list[dict[str, Any]], min_score: float) -> None:
-        for index, entry in enumerate(content):
-            if entry.get('category_id', PERSON) != PERSON:
-                continue
-            box, score = self._box('entry', index, entry), entry.get('score', 1.0)
-            if not isinstance(score, (int, float)):
-                raise SettingError(f'{self.path}, entry {index}: score is {score!r}, not a number')
+    def _read_detection(self, where: str, entry: Any, min_score: float) -> None:
+        if not isinstance(entry, dict):
+            raise SettingError(f'{self.path}, {where}: {entry!r} is no detection')
+        if entry.get('category_id', PERSON) == PERSON:
+            self._add(where, entry, min_score)
             if 'file_name' in entry:
-                self._name(index, 'entry', entry['file_name'], entry['image_id'])
-            if score >= min_score:
-                self._persons[entry['image_id']].append((box, float(score)))
+                self._name(entry['file_name'], entry['image_id'])
 
-    def _name(self, index: int, where: str, file_name: Any, image_id: Any) -> None:
-        if not isinstance(file_name, str) or not isinstance(image_id, int):
-            raise SettingError(
-                f'{self.path}, {where} {index}: a picture needs a file_name and a whole number as '
-                f'its id, and has {file_name!r} and {image_id!r}'
-            )
-        named = (file_name, image_id)
-        if named not in self._ids[Path(file_name).name]:
-            self._ids[Path(file_name).name].append(named)
+    def _name(self, file_name: str, image_id: int) -> None:
+        self._ids[Path(file_name).name][file_name] = image_id
 
-    def _box(self, where: str, index: int, entry: dict[str, Any]) -> list[float]:
-        box, image_id = entry.get('bbox'), entry.get('image_id')
+    def _add(self, where: str, entry: Mapping[str, Any], min_score: float = 0.0) -> None:
         try:
-            numbers = [float(number) for number in box or []]
-        except (TypeError, ValueError):
-            numbers = []
-        if len(numbers) != 4 or not np.isfinite(numbers).all() or not isinstance(image_id, int):
+            x, y, width, height = map(float, entry['bbox'])
+            image_id, score = int(entry['image_id']), float(entry.get('score', 1.0))
+            is_finite = math.isfinite(x + y + width + height + score)
+        except (KeyError, TypeError, ValueError):
+            is_finite = False
+        if not is_finite:
             raise SettingError(
-                f'{self.path}, {where} {index}: bbox={box!r}, image_id={image_id!r}; a box is '
-                '[left, top, width, height] in pixels, and a picture has a whole number'
+                f'{self.path}, {where}: {entry}; an instance needs an image_id, a bbox [left, top, '
+                'width, height] in pixels and a score'
             )
-        return numbers
+        if score >= min_score:
+            self._boxes[image_id].append([x, y, width, height, score])
 
-    def image_id(self, picture: Path) -> int | None:
-        """The number that the file has for a picture, or that stands in the picture's name.
+    def image_id(self, path: Path) -> int | None:
+        """The number that the file has for an image, or that stands in the image's name.
 
         Args:
-            picture (Path): Where the picture lies.
+            path (Path): Where the image lies.
 
         Returns:
-            int | None: The number; None where the file can't be about this picture.
+            int | None: The number; None where the file can't be about this image.
         """
-        named = self._ids.get(picture.name, [])
-        if len(named) > 1:
-            place = picture.resolve().as_posix()
-            named = [(name, image_id) for name, image_id in named if place.endswith('/' + name)]
-        if named:
-            return named[0][1]
-        return None if self.is_annotation else number_in(picture)
+        ids = self._ids.get(path.name, {})
+        if len(ids) > 1:
+            place = path.resolve().as_posix()
+            ids = {name: image_id for name, image_id in ids.items() if place.endswith(f'/{name}')}
+        if ids:
+            return next(iter(ids.values()))
+        return None if self.is_annotation else number_in(path)
 
-    def of(self, picture: Path, width: int, height: int) -> Boxes | None:
-        """The persons of a picture, where they lie inside of it at least in part.
+    def boxes_of(self, path: Path, width: int, height: int) -> Boxes:
+        """The boxes of an image, those of annotations cut to it as MMPose's data sets do.
 
         Args:
-            picture (Path): Where the picture lies.
+            path (Path): Where the image lies.
             width (int): Its width in pixels.
             height (int): Its height in pixels.
 
         Returns:
-            Boxes | None: Its persons; None where the file can't be about this picture.
+            Boxes: Its instances, those outside of it included.
+
+        Raises:
+            SettingError: If the file can't be about this image.
         """
-        image_id = self.image_id(picture)
+        image_id = self.image_id(path)
         if image_id is None:
-            return None
-        corners, scores, complaints = [], [], []
-        for (x, y, w, h), score in self._persons.get(image_id, []):
-            left, top, right, bottom = x, y, x + w, y + h
-            if self.is_annotation:  # as MMPose's data sets do
-                left, right = np.clip((left, right), 0, width - 1)
-                top, bottom = np.clip((top, bottom), 0, height - 1)
-            if min(right, width) <= max(left, 0) or min(bottom, height) <= max(top, 0):
-                complaints.append(
-                    f'the box {[x, y, w, h]} has nothing of the picture, which has '
-                    f'{width}x{height} pixels; it is left out'
-                )
-                continue
-            corners.append((left, top, right, bottom))
-            scores.append(score)
-        return Boxes(
-            np.array(corners, np.float32).reshape(-1, 4), np.array(scores, np.float32), complaints
-        )
+            raise SettingError(
+                f'{path}: {self.path} has no image of this name'
+                if self.is_annotation
+                else f'{path} has no number in its name, by which {self.path} could mean it'
+            )
+        rows = np.array(self._boxes.get(image_id, []), np.float64).reshape(-1, 5)
+        corners = np.concatenate((rows[:, :2], rows[:, :2] + rows[:, 2:4]), axis=1)
+        if self.is_annotation:
+            corners = corners.clip(0, [width - 1, height - 1] * 2)
+        return Boxes(corners.astype(np.float32), rows[:, 4].astype(np.float32))
 
 
-def number_in(picture: Path) -> int | None:
-    """The number that a picture's name is, or ends in: ``COCO_val2014_000000000042.jpg``."""
-    match = re.search(r'(?:^|_)(\d+)$', picture.stem)
+def number_in(path: Path) -> int | None:
+    """The number that an image's name is, or ends in: ``COCO_val2014_000000000042.jpg``."""
+    match = re.search(r'(?:^|_)(\d+)$', path.stem)
     return int(match[1]) if match else None
+
+
+def image_ids(paths: Sequence[Path], box_file: BoxFile | None) -> dict[Path, int]:
+    """The numbers of images for results.
+
+    Args:
+        paths (Sequence[Path]): Where the images lie.
+        box_file (BoxFile, optional): Its numbers are taken.
+
+    Returns:
+        dict[Path, int]: Numbers of the file, or else of the names; none at all where not every
+        image has one of its own in its name.
+    """
+    ids = {path: box_file.image_id(path) if box_file else number_in(path) for path in paths}
+    known = {path: number for path, number in ids.items() if number is not None}
+    is_clear = len(set(known.values())) == len(paths)
+    return known if box_file or is_clear else {}

@@ -1,19 +1,16 @@
-"""From pictures and boxes to poses: the estimator, and batches of persons across pictures."""
+"""From images and boxes to poses: the estimator, and batches of instances across images."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import (
-    Any,
-    NamedTuple,
-    TypeVar,
-)
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.structures import PoseDataSample
 from torch import nn
 
 from ..errors import SettingError, in_one_line, naming
@@ -73,12 +70,12 @@ def load_estimator(
 
 
 class Poses(NamedTuple):
-    """The poses of a picture's persons.
+    """The poses of an image's instances.
 
     Attributes:
-        keypoints (np.ndarray): float32 joints in the picture's pixels, (N, K, 2).
-        scores (np.ndarray): float32 scores of the joints, (N, K).
-        boxes (Boxes): The persons' boxes.
+        keypoints (np.ndarray): float32 keypoints in the image's pixels, (N, K, 2).
+        scores (np.ndarray): float32 scores of the keypoints, (N, K).
+        boxes (Boxes): The instances' boxes.
     """
 
     keypoints: np.ndarray
@@ -87,113 +84,112 @@ class Poses(NamedTuple):
 
 
 class PosePredictor:
-    """Predicts the poses of persons, in batches that may reach over several pictures.
+    """Predicts poses in batches that may reach over several images.
 
     Crops are made by the test pipeline of the estimator's config, and the estimator's own
     ``test_step`` predicts, so that results are those of ``inference_topdown`` and ``mim test``.
 
     Args:
         estimator (nn.Module): From :func:`load_estimator` or MMPose's ``init_model``, fused or not.
-        batch_size (int): How many persons the network is given at a time.
+        batch_size (int): How many instances the network is given at a time.
     """
 
     def __init__(self, estimator: Any, batch_size: int = 16) -> None:
         if batch_size < 1:
             raise SettingError(f'batch_size={batch_size} must be at least 1')
-        self.estimator: Any = estimator
+        self.estimator = estimator
         self.batch_size = batch_size
-        init_default_scope(self.estimator.cfg.get('default_scope', 'mmpose'))
-        self.pipeline = Compose(self.estimator.cfg.test_dataloader.dataset.pipeline)
+        self.num_keypoints = len(estimator.dataset_meta['keypoint_id2name'])
+        init_default_scope(estimator.cfg.get('default_scope', 'mmpose'))
+        self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
 
-    def __call__(self, picture: np.ndarray, boxes: Boxes) -> Poses:
-        """Predict the poses of one picture's persons.
+    def __call__(self, image: np.ndarray, boxes: Boxes) -> Poses:
+        """Predict the poses of one image's instances.
 
         Args:
-            picture (np.ndarray): uint8 BGR, (height, width, 3).
-            boxes (Boxes): The persons.
+            image (np.ndarray): uint8 BGR, (height, width, 3).
+            boxes (Boxes): The instances.
 
         Returns:
             Poses: Their poses, in the order of the boxes.
         """
-        return next(iter(self.stream([(None, picture, boxes)])))[1]
+        return next(self.stream([(None, image, boxes)]))[1]
 
     def stream(
-        self, pictures: Iterable[tuple[Key, np.ndarray, Boxes]]
+        self, images: Iterable[tuple[Key, np.ndarray, Boxes]]
     ) -> Iterator[tuple[Key, Poses]]:
-        """Predict the poses of many pictures' persons.
+        """Predict the poses of many images' instances.
 
         Args:
-            pictures (Iterable): Of anything that the caller knows a picture by, the picture
-                (uint8 BGR) and its persons. It is read as far as a batch needs.
+            images (Iterable): Of anything that the caller knows an image by, the image (uint8 BGR)
+                and its instances. It is read as far as a batch needs.
 
         Yields:
-            tuple: What the picture is known by, and its poses; in the order given.
+            tuple: What the image is known by, and its poses; in the order given.
         """
         waiting: deque[tuple[Key, Boxes]] = deque()
         crops: list[dict[str, Any]] = []
-        found: deque[tuple[np.ndarray, np.ndarray]] = deque()
-        for key, picture, boxes in pictures:
+        predicted: list[PoseDataSample] = []
+
+        def predict(count: int) -> None:
+            predicted.extend(self.predict(crops[:count]))
+            del crops[:count]
+
+        for key, image, boxes in images:
             waiting.append((key, boxes))
-            crops += [
-                self.crop(picture, corners, score)
-                for corners, score in zip(boxes.corners, boxes.scores)
-            ]
+            crops += [self.crop(image, *box) for box in zip(boxes.corners, boxes.scores)]
             while len(crops) >= self.batch_size:
-                found += self.predict(crops[: self.batch_size])
-                del crops[: self.batch_size]
-            # Pictures without persons must not pile up behind one that waits for its batch.
+                predict(self.batch_size)
+            # Images without instances must not pile up behind one that waits for its batch.
             if len(waiting) > self.batch_size:
-                found += self.predict(crops)
-                crops.clear()
-            yield from self._complete(waiting, found)
-        found += self.predict(crops)
-        yield from self._complete(waiting, found)
+                predict(len(crops))
+            yield from self._complete(waiting, predicted)
+        predict(len(crops))
+        yield from self._complete(waiting, predicted)
 
     def _complete(
-        self,
-        waiting: deque[tuple[Key, Boxes]],
-        found: deque[tuple[np.ndarray, np.ndarray]],
+        self, waiting: deque[tuple[Key, Boxes]], predicted: list[PoseDataSample]
     ) -> Iterator[tuple[Key, Poses]]:
-        while waiting and len(waiting[0][1].corners) <= len(found):
+        """Take the images of which all instances are predicted."""
+        while waiting and len(waiting[0][1].corners) <= len(predicted):
             key, boxes = waiting.popleft()
-            persons = [found.popleft() for _ in boxes.corners]
-            joints = len(self.estimator.dataset_meta['keypoint_id2name'])
-            keypoints = np.array([k for k, _ in persons], np.float32).reshape(-1, joints, 2)
-            scores = np.array([s for _, s in persons], np.float32).reshape(-1, joints)
-            yield key, Poses(keypoints, scores, boxes)
+            count = len(boxes.corners)
+            found = [sample.pred_instances for sample in predicted[:count]]
+            del predicted[:count]
+            keypoints = np.array([f.keypoints[0] for f in found], np.float32)
+            scores = np.array([f.keypoint_scores[0] for f in found], np.float32)
+            shape = (count, self.num_keypoints)
+            yield key, Poses(keypoints.reshape(*shape, 2), scores.reshape(shape), boxes)
 
-    def crop(self, picture: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
-        """Cut a person out, by the config's test pipeline.
+    def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
+        """Cut an instance out, by the config's test pipeline.
 
         Args:
-            picture (np.ndarray): uint8 BGR, (height, width, 3).
+            image (np.ndarray): uint8 BGR, (height, width, 3).
             corners (np.ndarray): left, top, right and bottom of its box in pixels, (4,).
             score (float): The box's score.
 
         Returns:
             dict: ``inputs`` and ``data_samples``, as MMPose's data sets give them.
         """
-        person = dict(
-            img=picture,
+        instance = dict(
+            img=image,
             bbox=np.asarray(corners, np.float32)[None],
             bbox_score=np.array([score], np.float32),
             **self.estimator.dataset_meta,
         )
-        return self.pipeline(person)
+        return self.pipeline(instance)
 
-    def predict(self, crops: list[dict[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
+    def predict(self, crops: list[dict[str, Any]]) -> list[PoseDataSample]:
         """Predict one batch.
 
         Args:
             crops (list[dict]): Of :meth:`crop`.
 
         Returns:
-            list: Per person joints in the picture's pixels, (K, 2), and their scores, (K,).
+            list[PoseDataSample]: With ``pred_instances`` in the image's pixels.
         """
         if not crops:
             return []
         with torch.inference_mode():
-            samples = self.estimator.test_step(pseudo_collate(crops))
-        return [
-            (s.pred_instances.keypoints[0], s.pred_instances.keypoint_scores[0]) for s in samples
-        ]
+            return self.estimator.test_step(pseudo_collate(crops))

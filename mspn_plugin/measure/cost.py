@@ -1,8 +1,6 @@
 """What a network costs, counted rather than timed: parameters, multiply-adds and memory."""
 
-import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +18,6 @@ def parameters(model: nn.Module) -> int:
 def multiply_adds(call: Callable[[], object]) -> int:
     """Count the multiply-adds of convolutions and matrix products in a call.
 
-    They are counted where they run, so that layers that are written as functions count as well.
     Normalisation, activation, pooling, resizing and other element-wise work isn't counted, as is
     the custom in the field's tables.
 
@@ -30,7 +27,7 @@ def multiply_adds(call: Callable[[], object]) -> int:
     Returns:
         int: Multiply-adds, one for each multiplication with its addition.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=_onednn_convolutions())
+    counter = FlopCounterMode(display=False)
     # The fused attention of the CPU is not among the operators that are counted; its plain form,
     # two matrix products, is.
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
@@ -55,25 +52,6 @@ def kept_by_training(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
         if torch.is_tensor(value)
     ]
     return [*model.parameters(), *model.buffers(), *state]
-
-
-def _onednn_convolutions() -> dict[Any, Callable[..., int]]:
-    """Formulas for the operators that a fused network calls on CPUs, which the counter lacks."""
-
-    def convolution(image: Any, weight: Any, *rest: Any, out_shape: Any, **kwargs: Any) -> int:
-        return 2 * math.prod(out_shape) * math.prod(weight[1:])
-
-    def added_convolution(added: Any, image: Any, weight: Any, *rest: Any, **kwargs: Any) -> int:
-        return convolution(image, weight, **kwargs)
-
-    return {
-        getattr(torch.ops.mkldnn, name): formula
-        for name, formula in (
-            ('_convolution_pointwise', convolution),
-            ('_convolution_pointwise_', added_convolution),
-        )
-        if hasattr(torch.ops.mkldnn, name)
-    }
 
 
 def peak_memory(

@@ -77,17 +77,12 @@ def clock(call: Callable[[], object], device: str = '') -> float:
             end.record()
             torch.cuda.synchronize()
         return start.elapsed_time(end) / 1000
-    wait_for_device()
+    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    wait()
     begin = time.perf_counter()
     call()
-    wait_for_device()
+    wait()
     return time.perf_counter() - begin
-
-
-def wait_for_device() -> None:
-    """Wait for what is queued on a GPU, where there is one."""
-    if torch.cuda.is_available():
-        torch.cuda.synchronize()
 
 
 def summarise(samples: Sequence[float]) -> Timing:

@@ -1,0 +1,1 @@
+"""Public data sets of poses, converted to COCO's layout and format."""
