@@ -35,7 +35,6 @@ import itertools
 import os
 import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
@@ -45,7 +44,6 @@ from typing import Any
 import torch
 import yaml
 from mmengine.config import Config
-from mmengine.logging import MMLogger
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -56,7 +54,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..config_files import find_config, read_config
-from ..errors import SettingError
+from ..errors import SettingError, quiet
 from ..measure import cost
 from ..measure.machine import describe, matrix_rate
 from ..measure.timing import clock, summarise
@@ -147,7 +145,7 @@ def run(
     with (
         tempfile.TemporaryDirectory() as folder,
         DefaultScope.overwrite_default_scope('mmpose'),
-        _quiet(),
+        quiet(),
         tqdm(total=len(subjects) * (2 + settings.repeats)) as progress,
     ):
         images = write_images(folder, settings.seed)
@@ -438,19 +436,3 @@ def use_data(cfg: Config, data: str | None) -> str:
         if evaluator.get('ann_file'):
             evaluator.ann_file = moved(evaluator.ann_file)
     return 'detected' if dataset.get('bbox_file') else 'ground truth'
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what models say while they are built and run out of the table's way."""
-    # The profiler that counts memory reports its starts and stops.
-    os.environ.setdefault('KINETO_LOG_LEVEL', '99')
-    logger = MMLogger.get_current_instance()
-    level = logger.level
-    logger.setLevel('ERROR')
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logger.setLevel(level)

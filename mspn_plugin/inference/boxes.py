@@ -1,6 +1,5 @@
 """Boxes of instances from files: COCO annotations or detection results."""
 
-import json
 import math
 import re
 from collections import defaultdict
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import SettingError
+from ..files import read_json
 
 PERSON = 1
 """The category of persons in COCO's detection results, which carry no names."""
@@ -62,10 +62,7 @@ class BoxFile:
         self._ids: dict[str, dict[str, int]] = defaultdict(dict)
         # Left, top, width, height and score by the ids of images.
         self._boxes: dict[int, list[list[float]]] = defaultdict(list)
-        try:
-            content = json.loads(self.path.read_text(encoding='utf-8'))
-        except (OSError, ValueError) as error:
-            raise SettingError(f'the file of boxes {self.path} cannot be read: {error}') from error
+        content = read_json(self.path)
         self.is_annotation = isinstance(content, dict)
         if isinstance(content, list):
             for index, entry in enumerate(content):

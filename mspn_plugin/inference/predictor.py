@@ -13,6 +13,7 @@ from mmengine.registry import init_default_scope
 from mmpose.structures import PoseDataSample
 from torch import nn
 
+from ..config_files import read_config
 from ..errors import SettingError, in_one_line, naming
 from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
@@ -47,13 +48,9 @@ def load_estimator(
     from mmpose.apis import init_model  # imports detectors and plots, which export has no use for
 
     if isinstance(config, (str, Path)):
-        if not Path(config).is_file():
-            raise SettingError(f'there is no config {config}')
-        config = Config.fromfile(config)
+        config = read_config(config)
     if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
         raise SettingError(f'device={device!r}, but torch sees no GPU here; use cpu')
-    if 'model' not in config:
-        raise SettingError(f'the config {config.filename} has no `model`')
     estimator = init_model(config, None, 'cpu', cfg_options)
     loaded = read_checkpoint(checkpoint)
     with naming(str(checkpoint)):
