@@ -30,12 +30,9 @@ import contextlib
 import copy
 import functools
 import io
-import logging
-import os
 import tempfile
 import time
-import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -52,7 +49,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..config_files import find_config, read_config
-from ..errors import SettingError
+from ..errors import SettingError, quiet
 from ..measure import cost
 from ..measure.machine import describe
 from ..measure.timing import clock, summarise
@@ -124,7 +121,7 @@ def run(
     with (
         tempfile.TemporaryDirectory() as folder,
         DefaultScope.overwrite_default_scope('mmpose'),
-        _quiet(),
+        quiet(),
         tqdm(total=len(subjects) * len(rounds)) as progress,
     ):
         contenders = [Contender(subject, settings, folder) for subject in subjects]
@@ -280,17 +277,3 @@ def move_data(cfg: Config, root: str) -> None:
         if path.startswith(before):
             holder[key] = str(Path(root, path[len(before) :].lstrip('/')))
     dataset.data_root = root
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what models say while they are built and run out of the table's way."""
-    # The profiler that counts memory reports its starts and stops.
-    os.environ.setdefault('KINETO_LOG_LEVEL', '99')
-    logging.disable(logging.WARNING)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter('ignore')
-            yield
-    finally:
-        logging.disable(logging.NOTSET)

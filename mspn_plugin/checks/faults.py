@@ -46,16 +46,7 @@ class Finding(NamedTuple):
 
 
 def findings(found: Found, training: bool, evaluation: bool) -> list[Finding]:
-    """Judge faults by what their data are used for.
-
-    Args:
-        found (dict[Kind, list[str]]): Places by kind.
-        training (bool): Whether the data are trained on.
-        evaluation (bool): Whether they are evaluated on.
-
-    Returns:
-        list[Finding]: Errors first; kinds that do no harm are left out.
-    """
+    """Judge faults by what their data are used for: errors first, harmless kinds left out."""
     judged = []
     for kind, places in found.items():
         severities = [kind.training] * training + [kind.evaluation] * evaluation

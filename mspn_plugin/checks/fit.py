@@ -1,4 +1,8 @@
-"""Whether data, model, codec and checkpoint fit each other; each mistake is a message."""
+"""Whether data, model, codec and checkpoint fit each other.
+
+Each check raises a :class:`SettingError` that names the file or both settings. The ``name`` of a
+data set or a metric is the setting that it was built from.
+"""
 
 import os
 from collections.abc import Iterable, Iterator
@@ -17,14 +21,7 @@ CODEC_FIELDS = ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_
 
 
 def check_files(source: Source) -> None:
-    """Check that the files that a data set and its metrics are to be read from exist.
-
-    Args:
-        source (Source): The data set.
-
-    Raises:
-        SettingError: Naming the first that does not.
-    """
+    """Check that the files that a data set and its metrics are to be read from exist."""
     files = [('ann_file', source.cfg.get('ann_file') and source.ann_file)]
     files += [('bbox_file', source.cfg.get('bbox_file'))]
     files += [("its metric's ann_file", metric.get('ann_file')) for metric in source.metrics]
@@ -38,14 +35,7 @@ def check_files(source: Source) -> None:
 
 
 def check_annotations(source: Source) -> None:
-    """Check that a data set's files have no faults that would end a run, or spoil it.
-
-    Args:
-        source (Source): The data set. Files that are no JSON or lie elsewhere are left alone.
-
-    Raises:
-        SettingError: Naming the files, the faults and the ids of the first that have them.
-    """
+    """Check that a data set's local JSON files have no faults that would end or spoil a run."""
     if '://' in source.ann_file or not source.ann_file.endswith('.json'):
         return
     with naming(source.name):
@@ -69,14 +59,7 @@ def check_annotations(source: Source) -> None:
 
 
 def check_model(model: Any) -> None:
-    """Check that backbone and head have the same stages, units and channels.
-
-    Args:
-        model (nn.Module): A pose estimator.
-
-    Raises:
-        SettingError: Naming both settings.
-    """
+    """Check that backbone and head have the same stages, units and channels."""
     backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
     for field in ('num_stages', 'num_units', 'unit_channels'):
         first, second = getattr(backbone, field, None), getattr(head, field, None)
@@ -85,16 +68,7 @@ def check_model(model: Any) -> None:
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
-    """Check a data set's keypoints and pipeline against the head and its codec.
-
-    Args:
-        dataset (BaseDataset): A loaded data set.
-        model (nn.Module): A pose estimator.
-        name (str): The setting that the data set was built from, for messages.
-
-    Raises:
-        SettingError: Naming both settings.
-    """
+    """Check a data set's keypoints and pipeline against the head and its codec."""
     head = getattr(model, 'head', None)
     declared = dataset.metainfo.get('num_keypoints')
     channels = getattr(head, 'out_channels', None)
@@ -124,15 +98,7 @@ def _check_equal(first_name: str, first: Any, second_name: str, second: Any) -> 
 
 
 def check_images(dataset: BaseDataset, name: str) -> None:
-    """Check that a data set's images exist.
-
-    Args:
-        dataset (BaseDataset): A loaded data set.
-        name (str): The setting that it was built from, for messages.
-
-    Raises:
-        SettingError: Naming the folder, or how many images are missing, and the first of them.
-    """
+    """Check that a data set's images exist."""
     paths = list(dict.fromkeys(info.get('img_path') or '' for info in records(dataset)))
     missing = missing_files(paths)
     for folder in {os.path.dirname(path) for path in missing}:
@@ -176,16 +142,7 @@ def missing_files(paths: Iterable[str]) -> list[str]:
 
 
 def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
-    """Check that a metric of COCO knows the images that it will be given.
-
-    Args:
-        dataset (BaseDataset): The data set that is evaluated on.
-        metric: Its metric. One without annotations of its own is not judged.
-        name (str): The setting that the metric was built from, for messages.
-
-    Raises:
-        SettingError: If an image's id is not among its annotations.
-    """
+    """Check that a metric with annotations of its own knows the images that it will be given."""
     known = getattr(getattr(metric, 'coco', None), 'imgs', None)
     if known is None:
         return
@@ -203,12 +160,6 @@ def check_init_cfg(model: Any) -> None:
     """Check the files that ``init_cfg`` of the estimator or its head names.
 
     ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
-
-    Args:
-        model (nn.Module): A pose estimator.
-
-    Raises:
-        SettingError: If a file cannot be read, or nothing of it fits.
     """
     module: Any
     for setting, module in (('model', model), ('model.head', getattr(model, 'head', None))):

@@ -60,14 +60,7 @@ class SafeCheckpointHook(CheckpointHook):
     file_backend: Any
 
     def before_run(self, runner: Runner) -> None:
-        """Let a run that resumes start from a whole checkpoint.
-
-        Args:
-            runner (Runner): The runner, which has not loaded anything yet.
-
-        Raises:
-            SettingError: If every checkpoint in the work folder is damaged.
-        """
+        """Let a run that resumes start from a whole checkpoint, or end if there is none."""
         folder = self._folder(runner)
         if not runner._resume or runner._load_from is not None or folder is None:
             return
@@ -91,11 +84,7 @@ class SafeCheckpointHook(CheckpointHook):
         barrier()
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare for saving, and validate if a kill has kept the resumed checkpoint from it.
-
-        Args:
-            runner (Runner): The runner, with its checkpoint loaded.
-        """
+        """Prepare for saving, and validate if a kill has kept the resumed checkpoint from it."""
         super().before_train(runner)
         self._message_hub = runner.message_hub
         self._outdated: dict[str, int] = {}
@@ -114,12 +103,7 @@ class SafeCheckpointHook(CheckpointHook):
                 runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Save the best checkpoint, and note in the newest one that it has been validated.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict): What the validation gave.
-        """
+        """Save the best checkpoint, and note in the newest one that it has been validated."""
         runner.message_hub.update_info('last_val_iter', runner.iter)
         self._is_noted = False
         super().after_val_epoch(runner, metrics)
@@ -131,15 +115,7 @@ class SafeCheckpointHook(CheckpointHook):
             self._save_checkpoint_with_step(runner, step, meta)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that are not finite.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): What is to be saved.
-
-        Raises:
-            SettingError: Naming the first of them. Nothing has been overwritten or deleted then.
-        """
+        """Refuse weights that are not finite, before anything is overwritten or deleted."""
         broken = [
             name
             for name, value in checkpoint['state_dict'].items()

@@ -27,17 +27,7 @@ class FiniteLossHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Look at the loss of an iteration.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): The number of the batch in its epoch.
-            data_batch (Any): The batch.
-            outputs (dict, optional): The terms of the loss, which ``RuntimeInfoHook`` has fetched.
-
-        Raises:
-            SettingError: Naming the iteration, the stages, and the checkpoint to go back to.
-        """
+        """Look at the loss; an error names iteration, stages and the checkpoint to go back to."""
         scalars = runner.message_hub.log_scalars
         broken = {}
         for name in outputs or {}:

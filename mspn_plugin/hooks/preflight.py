@@ -42,29 +42,14 @@ class PreflightHook(Hook):
         self.check_annotations = check_annotations
 
     def before_build(self, runner: Runner, splits: tuple[str, ...]) -> None:
-        """Check the files of the data sets that are about to be built.
-
-        Args:
-            runner (Runner): The runner.
-            splits (tuple[str, ...]): Which of ``train``, ``val`` and ``test`` it builds.
-
-        Raises:
-            SettingError: If one is missing or has faults.
-        """
+        """Check the files of the data sets that are about to be built."""
         for source in sources(runner.cfg, splits):
             fit.check_files(source)
             if self.check_annotations and is_main_process():
                 fit.check_annotations(source)
 
     def before_run(self, runner: Runner) -> None:
-        """Check every data set that this run has built, and the model.
-
-        Args:
-            runner (Runner): The runner, with its loops built.
-
-        Raises:
-            SettingError: If anything does not fit.
-        """
+        """Check every data set that this run has built, and the model."""
         model = _model(runner)
         fit.check_model(model)
         if isinstance(runner._train_loop, BaseLoop):
@@ -84,13 +69,7 @@ class PreflightHook(Hook):
     def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
         """Check that a checkpoint is of this network, and say what of it will be skipped.
 
-        Args:
-            runner (Runner): The runner. If it trains, and does not resume, only the backbone has to
-                fit.
-            checkpoint: What was read.
-
-        Raises:
-            SettingError: If it does not fit.
+        If the run trains, and does not resume, only the backbone has to fit.
         """
         trains = isinstance(runner._train_loop, BaseLoop)
         name = runner._load_from or 'the checkpoint'

@@ -32,11 +32,7 @@ class SampleSeedHook(Hook):
         self._seed = runner.seed
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the loading of the training data.
-
-        Args:
-            runner (Runner): The runner, with its checkpoint loaded.
-        """
+        """Take over the loading of the training data."""
         loop, loader = runner.train_loop, runner.train_dataloader
         # A resumed run has the seed of its checkpoint, and a sampler of the seed before that.
         has_other_seed = runner.seed != self._seed

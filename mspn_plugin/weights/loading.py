@@ -14,8 +14,6 @@ from torch import Tensor, nn
 
 from ..errors import SettingError, first_few, in_one_line
 
-some = first_few
-
 
 def is_intact(path: str | Path) -> bool:
     """Tell whether a file that PyTorch saved is complete and fits its checksums."""

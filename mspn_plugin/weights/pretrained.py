@@ -4,7 +4,7 @@ from typing import Any
 
 from torch import nn
 
-from ..errors import SettingError, naming
+from ..errors import SettingError, first_few, naming
 from .loading import (
     check_origin,
     check_resnet,
@@ -12,7 +12,6 @@ from .loading import (
     is_mspn,
     is_resnet,
     read_backbone_weights,
-    some,
 )
 
 
@@ -34,8 +33,7 @@ def load_pretrained(
         map_location (str): The device to load to.
 
     Raises:
-        FileNotFoundError: If there is no such file.
-        SettingError: If the file does not fit the network; it names the file.
+        SettingError: If the file is missing or does not fit the network; it names the file.
     """
     if stages not in ('all', 'first'):
         raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
@@ -49,7 +47,7 @@ def load_pretrained(
         if not is_resnet(weights):
             raise SettingError(
                 "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
-                + some(list(weights))
+                + first_few(list(weights))
             )
         filled = range(network.num_stages if stages == 'all' else 1)
         weights = convert_resnet(weights, filled, network.num_units)
