@@ -23,6 +23,7 @@ from ..inference.images import find_images, is_video, read_image, read_video, wr
 from ..inference.predictor import PosePredictor, load_estimator
 from ..inference.results import coco_results, draw_poses
 from ..inference.stage_figure import draw_stages
+from ..model.backbone import MSPNBackbone
 from .arguments import Command, device
 
 RESULTS = 'keypoints.json'
@@ -96,7 +97,15 @@ def command(
     written += map(stages_target, targets.values()) if show_stages else []
     check_targets(written, paths, overwrite)
     estimator: Any = load_estimator(config, checkpoint, device)
-    predictor = PosePredictor(fuse(estimator, stages, PRECISIONS[precision]), batch_size)
+    network = estimator
+    if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
+        network = fuse(estimator, stages, PRECISIONS[precision])
+    elif stages or show_stages or precision != 'fp32':
+        raise SettingError(
+            f'--stages, --show-stages and --precision need the backbone MSPNBackbone, and {config} '
+            'has another'
+        )
+    predictor = PosePredictor(network, batch_size)
     if show_stages and stages:
         estimator.backbone.active_stages = stages
 
