@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
-from mspn_plugin.benchmark.compare import find_config
-from mspn_plugin.measure.timing import interleaved
+from mspn_plugin.config_files import find_config
 
 # After the plugin, which lets mmpose import.
 from mmcv.cnn.utils import fuse_conv_bn  # isort: skip
@@ -46,15 +45,7 @@ def heatmaps(model: nn.Module, images: Tensor) -> Tensor:
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything.
-
-    Args:
-        quick (bool): Whether to take fewer images and repeats.
-
-    Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` and
-        ``note``.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     images = torch.rand(1 if quick else 8, 3, 256, 192)
     calls = {}
     for name, model in networks().items():

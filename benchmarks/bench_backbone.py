@@ -8,16 +8,14 @@ and backward) allocates and has not freed yet, beyond the weights and their grad
 there before. It counts activations, gradients of activations and temporaries alike.
 """
 
-import argparse
 from typing import Any
 
 import torch
-from rows import make_row, print_row
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import MSPNBackbone
 from mspn_plugin.measure import cost
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models import MSPN  # isort: skip
@@ -68,15 +66,7 @@ def memory(height: int, width: int, batch: int = 2) -> str:
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything.
-
-    Args:
-        quick (bool): Whether to take smaller images, fewer repeats and 1 stage for training steps.
-
-    Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` (how many
-        times faster ours is) and ``note``.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     torch.manual_seed(0)
     height, width = (128, 96) if quick else (256, 192)
     repeats = 3 if quick else 9
@@ -116,18 +106,5 @@ def run(quick: bool) -> list[dict[str, Any]]:
     return rows
 
 
-def main() -> None:
-    """Print the rows as a table, or the memory alone."""
-    parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
-    parser.add_argument('--quick', action='store_true', help='smaller images, fewer repeats')
-    parser.add_argument('--memory', action='store_true', help='measure memory only')
-    options = parser.parse_args()
-    if options.memory:
-        print(memory(256, 192))
-        return
-    for r in run(options.quick):
-        print_row(r)
-
-
 if __name__ == '__main__':
-    main()
+    run_topic(__doc__, run)

@@ -16,81 +16,45 @@ import numpy as np
 import onnxruntime
 import torch
 from mmengine.config import Config
-from mmengine.registry import init_default_scope
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import nn
 
-import mspn_plugin  # noqa: F401
-
-from mmpose.apis import inference_topdown  # isort: skip
-from mmpose.models import build_pose_estimator  # isort: skip
+from mspn_plugin import config_path
+from mspn_plugin.config_files import find_config
 from mspn_plugin.inference.boxes import Boxes
 from mspn_plugin.inference.fused import fuse
 from mspn_plugin.inference.predictor import PosePredictor
-from mspn_plugin.measure.timing import Timing, interleaved
+from mspn_plugin.measure.timing import Timing
 
-CONFIG = Path(__file__).resolve().parent.parent / 'configs' / 'mspn_coco.py'
+# After the plugin, which lets mmpose import.
+from mmpose.apis import inference_topdown, init_model  # isort: skip
+
+MMPOSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210e_coco-256x192'
 BATCH = 8
 
 
-def ours(num_stages: int) -> nn.Module:
+def ours(num_stages: int) -> Any:
     """Our estimator, settled with plausible statistics."""
-    config = Config.fromfile(CONFIG)
+    config = Config.fromfile(config_path('mspn_coco'))
     config.model.backbone.update(num_stages=num_stages, init_cfg=None)
     config.model.head.update(num_stages=num_stages)
-    init_default_scope('mmpose')
     torch.manual_seed(0)
-    model: Any = build_pose_estimator(config.model)
+    model = init_model(config, device='cpu')
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight)
         elif isinstance(module, nn.BatchNorm2d):
             module.running_var.uniform_(0.5, 1.5)
             nn.init.uniform_(module.weight, 0.3, 0.7)
-    model.cfg = config
-    return model.eval()
+    return model
 
 
-def builtin(model: Any) -> nn.Module:
-    """MMPose's built-in MSPN with the same weights."""
-    stages, config = model.backbone.num_stages, model.cfg
-    levels = [i for s in range(stages) for i in range(s == stages - 1, 4 + (s == stages - 1))]
-    theirs: Any = build_pose_estimator(
-        dict(
-            type='TopdownPoseEstimator',
-            data_preprocessor=config.model.data_preprocessor,
-            backbone=dict(
-                type='MSPN',
-                num_stages=stages,
-                num_units=4,
-                num_blocks=[3, 4, 6, 3],
-                norm_cfg=dict(type='BN'),
-            ),
-            head=dict(
-                type='MSPNHead',
-                out_shape=(64, 48),
-                unit_channels=256,
-                out_channels=17,
-                num_stages=stages,
-                num_units=4,
-                norm_cfg=dict(type='BN'),
-                level_indices=levels,
-                loss=[dict(type='KeypointMSELoss', use_target_weight=True)] * (4 * stages),
-                decoder=dict(
-                    type='MegviiHeatmap',
-                    input_size=(192, 256),
-                    heatmap_size=(48, 64),
-                    kernel_size=11,
-                ),
-            ),
-            test_cfg=config.model.test_cfg,
-        )
-    )
+def builtin(model: nn.Module) -> Any:
+    """MMPose's built-in MSPN of two stages with the same weights."""
+    theirs = init_model(Config.fromfile(find_config(MMPOSE)), device='cpu')
     theirs.load_state_dict(model.state_dict())
-    theirs.train(False)
     for module in theirs.modules():  # its backbone's train() forgets some
         module.training = False
-    theirs.cfg = config
     return theirs
 
 
@@ -123,14 +87,7 @@ def onnx_call(model: nn.Module, x: torch.Tensor, path: Path) -> Callable[[], obj
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure.
-
-    Args:
-        quick (bool): Fewer repeats and persons.
-
-    Returns:
-        list[dict]: Rows of topic, what, ours_ms, mmpose_ms, ratio and note.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     rows: list[dict[str, Any]] = []
 
     def row(what: str, mine: Timing, theirs: Timing, note: str = '') -> None:
@@ -179,43 +136,32 @@ def run(quick: bool) -> list[dict[str, Any]]:
     row('4 stages, --stages 2', times['early'], times['two'], 'beside a fused 2-stage model')
 
     persons = 8 if quick else 100
-    two.dataset_meta = mspn_meta(two.cfg)
-    theirs.dataset_meta = fused.dataset_meta = two.dataset_meta
-    picture = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
+    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
     corners = np.float32([[i, i, i + 150, i + 300] for i in range(persons)])
-    boxes = Boxes(corners, np.ones(persons, np.float32), [])
+    boxes = Boxes(corners, np.ones(persons, np.float32))
     predictor = PosePredictor(fused)
     size = predictor.batch_size
     times = interleaved(
         {
-            'mmpose': lambda: inference_topdown(theirs, picture, corners),
+            'mmpose': lambda: inference_topdown(theirs, image, corners),
             'mmpose in batches': lambda: [
-                inference_topdown(theirs, picture, corners[i : i + size])
+                inference_topdown(theirs, image, corners[i : i + size])
                 for i in range(0, persons, size)
             ],
-            'ours': lambda: predictor(picture, boxes),
+            'ours': lambda: predictor(image, boxes),
         },
         2 if quick else 3,
         0,
     )
     note = f'{persons} persons, flip test, fp32'
-    row('picture to joints', times['ours'], times['mmpose'], f'{note}; MMPose takes all at once')
+    row('image to keypoints', times['ours'], times['mmpose'], f'{note}; MMPose takes all at once')
     row(
-        'picture to joints, beside batches',
+        'image to keypoints, beside batches',
         times['ours'],
         times['mmpose in batches'],
         f'{note}; MMPose is called with {size} persons at a time, as many as ours takes',
     )
     return rows
-
-
-def mspn_meta(config: Config) -> dict[str, Any]:
-    """The data set's description, as MMPose's functions want it."""
-    from mmpose.apis.inference import dataset_meta_from_config
-
-    meta = dataset_meta_from_config(config)
-    assert meta is not None
-    return meta
 
 
 if __name__ == '__main__':

@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 
-from mspn_plugin.benchmark.compare import find_config
-from mspn_plugin.measure.timing import interleaved
+from mspn_plugin.config_files import find_config
 from mspn_plugin.synthetic.coco import render_dataset
 
 # After the plugin, which lets mmpose import.
@@ -69,15 +68,7 @@ def draw_on_device(dataset: Any) -> None:
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything.
-
-    Args:
-        quick (bool): Whether to take fewer persons and repeats.
-
-    Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms`` (of one sample),
-        ``ratio`` and ``note``.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     register_all_modules(init_default_scope=False)
     persons = 8 if quick else 32
     with tempfile.TemporaryDirectory() as folder:

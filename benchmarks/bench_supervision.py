@@ -11,20 +11,19 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import CoarseToFineHeatmap, JointMSELoss, MultiStageHeatmapHead, OHKMLoss
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models.heads import MSPNHead  # isort: skip
 from mmpose.models.losses import KeypointMSELoss, KeypointOHKMMSELoss  # isort: skip
 from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
 
-STAGES, UNITS, JOINTS = 4, 4, 17
+STAGES, UNITS, KEYPOINTS = 4, 4, 17
 WIDTH, HEIGHT = 48, 64
-CODEC = dict(type='CoarseToFineHeatmap', decoding='mmpose')
+CODEC = dict(type='CoarseToFineHeatmap')
 LEVELS = [0, 1, 2, 3] * (STAGES - 1) + [1, 2, 3, 4]
 MMPOSE_LOSSES = [dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)] * 3
 MMPOSE_LOSSES.append(dict(type='KeypointOHKMMSELoss', use_target_weight=True))
@@ -33,14 +32,14 @@ Contenders = Mapping[str, Callable[[], Tensor]]
 
 
 def samples(persons: int, device: str) -> list[PoseDataSample]:
-    """Make what a loader hands over for persons with joints anywhere, 3 of 10 unlabelled."""
+    """Make what a loader hands over for persons with keypoints anywhere, 3 of 10 unlabelled."""
     rng = np.random.default_rng(0)
     codec = CoarseToFineHeatmap()
     result = []
     for _ in range(persons):
-        joints = rng.uniform(0, 190, (1, JOINTS, 2)).astype(np.float32)
-        labels = codec.encode(joints, (rng.random((1, JOINTS)) > 0.3).astype(np.float32))
-        sample = PoseDataSample(metainfo=dict(flip_indices=list(range(JOINTS))))
+        keypoints = rng.uniform(0, 190, (1, KEYPOINTS, 2)).astype(np.float32)
+        labels = codec.encode(keypoints, (rng.random((1, KEYPOINTS)) > 0.3).astype(np.float32))
+        sample = PoseDataSample(metainfo=dict(flip_indices=list(range(KEYPOINTS))))
         sample.gt_fields = MultilevelPixelData(heatmaps=labels.pop('heatmaps')).to_tensor()
         sample.gt_instance_labels = InstanceData(**labels).to_tensor()
         result.append(sample.to(device))
@@ -78,7 +77,7 @@ def heads(channels: int, device: str) -> dict[str, nn.Module]:
         UNITS,
         (HEIGHT, WIDTH),
         channels,
-        JOINTS,
+        KEYPOINTS,
         level_indices=LEVELS,
         loss=MMPOSE_LOSSES * STAGES,
         decoder=dict(
@@ -92,7 +91,7 @@ def heads(channels: int, device: str) -> dict[str, nn.Module]:
 def whole_loss(maps: Sequence[Tensor], batch: Sequence[PoseDataSample]) -> Contenders:
     """Each head's ``loss`` on given heatmaps: stacks targets, losses, accuracy, and backward."""
     by_stage = [list(maps[i : i + UNITS]) for i in range(0, len(maps), UNITS)]
-    both = heads(JOINTS, maps[0].device.type)
+    both = heads(KEYPOINTS, maps[0].device.type)
     for head in both.values():
         head.predict_layers = nn.ModuleList(nn.Identity() for _ in maps)
 
@@ -134,22 +133,14 @@ def row(what: str, contenders: Contenders, repeats: int, note: str = '') -> dict
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """Measure everything.
-
-    Args:
-        quick (bool): Whether to take fewer persons and repeats.
-
-    Returns:
-        list[dict]: Rows with ``topic``, ``what``, ``ours_ms``, ``mmpose_ms``, ``ratio`` (how many
-        times faster ours is) and ``note``.
-    """
+    """Measure everything, or less of it; the rows are of :func:`rows.make_row`."""
     persons, predicted, repeats = (4, 1, 3) if quick else (32, 8, 21)
     rows = []
     for device in ['cpu', 'cuda'] if torch.cuda.is_available() else ['cpu']:
         torch.manual_seed(0)
         batch = samples(persons, device)
         maps = [
-            (torch.randn(persons, JOINTS, HEIGHT, WIDTH, device=device) * 30).requires_grad_()
+            (torch.randn(persons, KEYPOINTS, HEIGHT, WIDTH, device=device) * 30).requires_grad_()
             for _ in range(STAGES * UNITS)
         ]
         where = torch.cuda.get_device_name() if device == 'cuda' else 'CPU'

@@ -10,15 +10,15 @@ run leaves what it has. docs/benchmarks.md is then written from all machines' fi
 
 import argparse
 import dataclasses
-import importlib.util
+import importlib
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
@@ -27,10 +27,10 @@ sys.path.insert(0, str(HERE))
 import neighbours  # noqa: E402
 import scaling  # noqa: E402
 import write_docs  # noqa: E402
-from rich.console import Console  # noqa: E402
 
-from mspn_plugin.benchmark import compare as benchmark  # noqa: E402
-from mspn_plugin.benchmark.report import draw, write  # noqa: E402
+from mspn_plugin.benchmark import compare  # noqa: E402
+from mspn_plugin.benchmark.report import draw  # noqa: E402
+from mspn_plugin.files import write_bytes  # noqa: E402
 from mspn_plugin.measure.machine import describe, short_name  # noqa: E402
 
 
@@ -47,7 +47,7 @@ class Size:
     """
 
     quick: bool
-    settings: benchmark.Settings
+    settings: compare.Settings
     stages: Sequence[int] = (1, 2, 3, 4)
     others: Mapping[str, str] = dataclasses.field(default_factory=lambda: neighbours.OTHERS)
     scaling: Mapping[str, Any] = dataclasses.field(default_factory=dict)
@@ -57,7 +57,7 @@ SIZES = {
     # Checks that everything runs; its times mean nothing.
     'tiny': Size(
         quick=True,
-        settings=benchmark.Settings(batch_size=1, repeats=1, seconds=0.0, skip=('memory',)),
+        settings=compare.Settings(batch_size=1, repeats=1, seconds=0.0, skip=('memory',)),
         stages=(),
         others={'MSPN, tiny': 'mspn_synthetic', 'absent': 'absent'},
         scaling=dict(
@@ -72,7 +72,7 @@ SIZES = {
     ),
     'quick': Size(
         quick=True,
-        settings=benchmark.Settings(batch_size=2, repeats=1, seconds=0.0, skip=('memory',)),
+        settings=compare.Settings(batch_size=2, repeats=1, seconds=0.0, skip=('memory',)),
         stages=(1, 2),
         scaling=dict(
             stages=(1, 2, 4),
@@ -84,12 +84,12 @@ SIZES = {
     ),
     'medium': Size(
         quick=False,
-        settings=benchmark.Settings(batch_size=4, repeats=3, seconds=0.1),
+        settings=compare.Settings(batch_size=4, repeats=3, seconds=0.1),
         scaling=dict(repeats=5),
     ),
     'full': Size(
         quick=False,
-        settings=benchmark.Settings(batch_size=8, repeats=7),
+        settings=compare.Settings(batch_size=8, repeats=7),
         scaling=dict(batches=(1, 2, 4, 8, 16, 32), persons=(1, 2, 5, 10, 20, 50), repeats=7),
     ),
 }
@@ -98,29 +98,25 @@ SIZES = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command; returns the exit status, 1 where a topic failed, 130 after an interrupt."""
     args = _parse(arguments)
-    console = Console()
     size = SIZES[args.size]
-    if args.device:
-        size = dataclasses.replace(
-            size, settings=dataclasses.replace(size.settings, device=args.device)
-        )
-    machine = describe(size.settings.device)
+    settings = dataclasses.replace(size.settings, device=args.device or size.settings.device)
+    machine = describe(settings.device)
     target = Path(args.results) / f'{short_name(machine)}.json'
     result: dict[str, Any] = dict(machine=machine, complete=False, parts={})
     if args.only is not None:
-        result['parts'] = _kept(target, machine)
+        result['parts'] = kept(target, machine)
 
     def save() -> None:
-        write(target, json.dumps(result, indent=1) + '\n')
+        write_bytes(target, (json.dumps(result, indent=1) + '\n').encode())
 
     def measure(name: str, call: Callable[[dict[str, Any]], None]) -> None:
         if args.only is not None and name not in args.only:
             return
-        console.print(f'{name} ...', highlight=False)
+        print(f'{name} ...', flush=True)
         part: dict[str, Any] = dict(
             started=time.strftime('%Y-%m-%d %H:%M:%S'),
             size=args.size,
-            load=describe()['load'],
+            load=round(os.getloadavg()[0], 2),
         )
         result['parts'][name] = part
         begin = time.perf_counter()
@@ -128,7 +124,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             call(part)
         except Exception as error:
             part['failed'] = f'{type(error).__name__}: {error}'
-            console.print(f'  failed: {error}', highlight=False, markup=False)
+            print(f'  failed: {error}', flush=True)
         part['seconds'] = round(time.perf_counter() - begin, 1)
         save()
 
@@ -137,22 +133,24 @@ def main(arguments: Sequence[str] | None = None) -> int:
             part['models'] = measured
             save()
 
-        subjects = neighbours.subjects(size.stages, size.others)
-        keep(benchmark.run(subjects, size.settings, keep, console))
-        if not part['models']['complete']:
-            raise KeyboardInterrupt
-        part['rows'] = neighbours.claims(part['models']['rows'], size.settings.batch_size)
+        compare.run(neighbours.subjects(size.stages, size.others), settings, keep)
+        for row in part['models']['rows']:
+            if 'building' not in row['reasons']:
+                row.update(neighbours.published(row['config']))
+        part['rows'] = neighbours.claims(part['models']['rows'], settings.batch_size)
         draw(part['models'], target.with_name(f'{target.stem}-models.png'))
 
     def measure_scaling(part: dict[str, Any]) -> None:
-        part.update(scaling.run(**{**size.scaling, 'device': size.settings.device}))
+        part.update(scaling.run(**{**size.scaling, 'device': settings.device}))
         scaling.draw(part, target.with_name(f'{target.stem}-scaling.png'))
 
     try:
         for path in topics():
             measure(
                 path.stem.removeprefix('bench_'),
-                lambda part, path=path: part.update(rows=_alone(_topic, path, size.quick)),
+                lambda part, path=path: part.update(
+                    rows=alone(measure_topic, path.stem, size.quick)
+                ),
             )
         measure('models', measure_models)
         measure('scaling', measure_scaling)
@@ -162,8 +160,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         status = 130
     save()
-    write(Path(args.docs), write_docs.page(Path(args.results), Path(args.docs).parent))
-    console.print(f'written: {target} and {args.docs}', highlight=False, soft_wrap=True)
+    page = write_docs.page(Path(args.results), Path(args.docs).parent)
+    write_bytes(Path(args.docs), page.encode())
+    print(f'written: {target} and {args.docs}')
     return status
 
 
@@ -172,20 +171,15 @@ def topics() -> list[Path]:
     return sorted(HERE.glob('bench_*.py'))
 
 
-def _kept(target: Path, machine: Mapping[str, Any]) -> dict[str, Any]:
+def kept(target: Path, machine: Mapping[str, Any]) -> dict[str, Any]:
     """The parts of an earlier run, if it was on the same machine with the same versions."""
     if not target.is_file():
         return {}
     earlier = json.loads(target.read_text(encoding='utf-8'))
-    same = all(
-        earlier['machine'].get(key) == machine[key]
-        for key in machine
-        if key not in ('load', 'nice', 'memory_gib')
-    )
-    return earlier['parts'] if same else {}
+    return earlier['parts'] if earlier['machine'] == machine else {}
 
 
-def _alone(call: Callable[..., Any], *arguments: Any) -> Any:
+def alone(call: Callable[..., Any], *arguments: Any) -> Any:
     """Call a function in a process of its own.
 
     What an earlier topic did to the memory and the caches of this one made short calls up to 1.4
@@ -195,17 +189,9 @@ def _alone(call: Callable[..., Any], *arguments: Any) -> Any:
         return pool.submit(call, *arguments).result()
 
 
-def _topic(path: Path, quick: bool) -> list[dict[str, Any]]:
-    return _module(path).run(quick)
-
-
-def _module(path: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location(path.stem, path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[path.stem] = module
-    spec.loader.exec_module(module)
-    return module
+def measure_topic(name: str, quick: bool) -> list[dict[str, Any]]:
+    """Run a topic's module."""
+    return importlib.import_module(name).run(quick)
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mspn_plugin.benchmark import compare as benchmark
-from mspn_plugin.benchmark.report import machine_line, markdown, markdown_table, significant
+from mspn_plugin.benchmark import compare
+from mspn_plugin.benchmark.report import machine_line, markdown, markdown_table, significant, spread
 
 NOTES = Path(__file__).resolve().parent / 'notes.md'
 # Ratios this close to 1 are called equal.
@@ -27,7 +27,7 @@ def page(results: Path, docs: Path) -> str:
     """The page's Markdown.
 
     Args:
-        results (Path): The folder of the machines' JSON files and pictures.
+        results (Path): The folder of the machines' JSON files and images.
         docs (Path): The folder that the page will lie in.
 
     Returns:
@@ -42,12 +42,12 @@ def page(results: Path, docs: Path) -> str:
             'hand for the figures below, so that path has not been run.'
         )
     for stem, machine in zip(stems, machines):
-        pictures = {
+        images = {
             name: (results / f'{stem}-{name}.png').relative_to(docs).as_posix()
             for name in ('models', 'scaling')
             if (results / f'{stem}-{name}.png').is_file() and results.is_relative_to(docs)
         }
-        parts += _section(machine, pictures)
+        parts += _section(machine, images)
     parts += ['## What was tried and did not help', NOTES.read_text(encoding='utf-8').strip()]
     for machine in machines:
         parts += _tried(machine)
@@ -55,20 +55,20 @@ def page(results: Path, docs: Path) -> str:
     return '\n\n'.join(parts) + '\n'
 
 
-def _section(result: Mapping[str, Any], pictures: Mapping[str, str]) -> list[str]:
+def _section(result: Mapping[str, Any], images: Mapping[str, str]) -> list[str]:
     parts = result['parts']
     blocks = [f'## {_title(result["machine"])}', machine_line(result['machine']), _when(parts)]
     if not result['complete']:
         blocks.append('This run did not finish; what it had is below.')
-    blocks += _claims(parts)
+    blocks += claims(parts)
     if 'models' in parts.get('models', {}):
         blocks += ['### Models side by side', _models(parts['models']['models'])]
-        if 'models' in pictures:
-            blocks.append(f'![Accuracy and cost against latency]({pictures["models"]})')
+        if 'models' in images:
+            blocks.append(f'![Accuracy against latency]({images["models"]})')
     if 'tables' in parts.get('scaling', {}):
         blocks += ['### How the cost grows', _scaling(parts['scaling'])]
-        if 'scaling' in pictures:
-            blocks.append(f'![Time against stages, size, batch, persons]({pictures["scaling"]})')
+        if 'scaling' in images:
+            blocks.append(f'![Time against stages, size, batch, persons]({images["scaling"]})')
     return blocks
 
 
@@ -86,7 +86,7 @@ def _rows(parts: Mapping[str, Any]) -> list[dict[str, Any]]:
     return [row for part in parts.values() for row in part.get('rows', [])]
 
 
-def _claims(parts: Mapping[str, Any]) -> list[str]:
+def claims(parts: Mapping[str, Any]) -> list[str]:
     blocks = [
         f'{name} failed: {part["failed"]}' for name, part in parts.items() if 'failed' in part
     ]
@@ -159,8 +159,8 @@ def _milliseconds(value: Any) -> str:
 def _models(result: Mapping[str, Any]) -> str:
     sources: dict[str, list[str]] = {}
     for row in result['rows']:
-        if row.get('published'):
-            sources.setdefault(row['published']['source'], []).append(row['name'])
+        if 'source' in row:
+            sources.setdefault(row['source'], []).append(row['name'])
     rounds = result['settings']['repeats']
     lines = [
         f'Rounds over all models: {rounds}. With a single one, differences of a few tenths mean '
@@ -168,10 +168,10 @@ def _models(result: Mapping[str, Any]) -> str:
         '',
         markdown(result),
         '',
-        'Published AP is on COCO val2017 with flip test and detected boxes; the times are without '
-        'flip test. The rows called MSPN are this plugin. The network is the same as in the rows '
-        'called MMPose MSPN, and loads the same checkpoints. The matrix rate is that of '
-        f"{_product(result)}. Where AP is from, by the configs' metafiles:",
+        'AP was not measured here. It is what was published, on COCO val2017 with flip test and '
+        'detected boxes; the times are without flip test. The rows called MSPN are this plugin. '
+        'The network is the same as in the rows called MMPose MSPN, and loads the same '
+        "checkpoints. Where AP is from, by the configs' metafiles:",
         '',
         *(f'- {", ".join(names)}: {source}' for source, names in sources.items()),
     ]
@@ -182,8 +182,9 @@ def _scaling(result: Mapping[str, Any]) -> str:
     rate = result['matrix_multiply_adds_per_second']
     lines = [
         f'This machine multiplies square float32 matrices at {significant(rate / 1e9)} G '
-        f'multiply-adds a second, measured with {_product(result)}; the last column is the share '
-        'of it that is reached. Convolutions that save multiplications can exceed it.',
+        'multiply-adds a second, measured with torch.mm or a 1x1 convolution, the faster of both; '
+        'the last column is the share of it that is reached. Convolutions that save '
+        'multiplications can exceed it.',
         '',
     ]
     for table in result['tables']:
@@ -200,12 +201,7 @@ def _scaling(result: Mapping[str, Any]) -> str:
                 [
                     str(row['value']),
                     significant(row['multiply_adds'] / 1e9),
-                    '{} [{} to {}]'.format(
-                        *(
-                            significant(row['seconds'][key] * 1000)
-                            for key in ('median', 'low', 'high')
-                        )
-                    ),
+                    spread(row['seconds']),
                     significant(row['seconds']['median'] * 1000 / row['images']),
                     f'{row["multiply_adds"] / row["seconds"]["median"] / rate:.0%}',
                 ]
@@ -216,12 +212,7 @@ def _scaling(result: Mapping[str, Any]) -> str:
     return '\n'.join(lines).strip()
 
 
-def _product(result: Mapping[str, Any]) -> str:
-    """What the matrix rate of a part was measured with."""
-    return result.get('matrix_product', 'torch.mm or a 1x1 convolution, the faster of both')
-
-
 def _documentation() -> str:
     """The command's own documentation, as Markdown."""
-    text = re.sub(r':\w+:`([\w.]+)`', r'`\1`', (benchmark.__doc__ or '').strip())
+    text = re.sub(r':\w+:`([\w.]+)`', r'`\1`', (compare.__doc__ or '').strip())
     return text.replace('``', '`')

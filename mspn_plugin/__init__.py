@@ -20,12 +20,11 @@ from .hooks.preflight import PreflightHook  # noqa: E402
 from .hooks.sample_seed import SampleSeedHook  # noqa: E402
 from .inference.fused import fuse  # noqa: E402
 from .inference.predictor import load_estimator  # noqa: E402
-from .megvii_boxes import MegviiTestBBox, MegviiTrainBBox  # noqa: E402
 from .model.backbone import MSPNBackbone  # noqa: E402
 from .model.codec import CoarseToFineHeatmap  # noqa: E402
 from .model.head import MultiStageHeatmapHead  # noqa: E402
 from .model.loss import JointMSELoss, OHKMLoss  # noqa: E402
-from .transforms import KeepVisibility  # noqa: E402
+from .transforms import KeepVisibility, MegviiTestBBox, MegviiTrainBBox  # noqa: E402
 from .weights.megvii import convert_megvii_checkpoint  # noqa: E402
 
 __all__ = [

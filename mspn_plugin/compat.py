@@ -79,10 +79,7 @@ def import_without_mmcv_ops() -> None:
         return
     from mmcv.utils import ext_loader
 
-    def load_ext(name: str, funcs: list[str]) -> _MissingOps:
-        return _MissingOps()
-
-    ext_loader.load_ext = load_ext
+    ext_loader.load_ext = lambda name, funcs: _MissingOps()
 
 
 def _statistics_method(owner: type, name: str) -> Any:
@@ -110,24 +107,26 @@ def allow_mmengine_checkpoints() -> None:
     methods (mmengine issue 1655). Those, and nothing more, are added to what may be loaded; a file
     that names any other callable is still refused.
     """
-    add_safe_globals = getattr(torch.serialization, 'add_safe_globals', None)
-    if add_safe_globals is None:  # before torch 2.4 there is no such list
-        return
     import numpy as np
     from mmengine.logging import HistoryBuffer
 
     internals = 'numpy._core' if importlib.util.find_spec('numpy._core') else 'numpy.core'
     multiarray = importlib.import_module(f'{internals}.multiarray')
-
-    add_safe_globals([HistoryBuffer, np.ndarray, np.dtype])
-    # A file names these by the module path of the NumPy that wrote it.
-    for module in ('numpy._core.multiarray', 'numpy.core.multiarray'):
-        for name in ('_reconstruct', 'scalar'):
-            add_safe_globals([(getattr(multiarray, name), f'{module}.{name}')])
-    add_safe_globals([type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')])
-    add_safe_globals([(_statistics_method, 'builtins.getattr')])
-    # An array without elements, such as the colours of a skeleton without bones, is pickled so.
-    add_safe_globals([(_no_bytes, 'builtins.bytes')])
+    arrays = [
+        # A file names these by the module path of the NumPy that wrote it.
+        (getattr(multiarray, name), f'{module}.multiarray.{name}')
+        for module in ('numpy._core', 'numpy.core')
+        for name in ('_reconstruct', 'scalar')
+    ]
+    dtypes = [type(np.dtype(kind)) for kind in ('f4', 'f8', 'i4', 'i8', 'u1', '?')]
+    torch.serialization.add_safe_globals(
+        [
+            *(HistoryBuffer, np.ndarray, np.dtype, *arrays, *dtypes),
+            (_statistics_method, 'builtins.getattr'),
+            # An array without elements, such as the colours of no bones, is pickled by it.
+            (_no_bytes, 'builtins.bytes'),
+        ]
+    )
 
 
 def draw_joints_with_numpy() -> None:
@@ -155,13 +154,19 @@ def draw_joints_with_numpy() -> None:
     OpencvBackendVisualizer.draw_circles = draw_circles
 
 
+def has_bfloat16() -> bool:
+    """Whether this processor has instructions for bfloat16."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def train_in_half_precision_on_a_cpu() -> None:
     """Let ``mim train --amp`` run without an accelerator, and there in float16 as well.
 
     mmengine 0.10.7's ``AmpOptimWrapper`` asserts that there is an accelerator and takes CUDA's
     gradient scaler, and its ``autocast`` admits bfloat16 alone on a CPU. PyTorch has both types and
     a scaler for CPUs. As in PyTorch, bfloat16 is what a CPU takes if ``optim_wrapper.dtype`` names
-    none.
+    none. A processor without instructions for bfloat16 would take many times as long as in float32,
+    and trains in float32 instead.
     """
     from mmengine.device import get_device
     from mmengine.optim.optimizer import amp_optimizer_wrapper
@@ -174,8 +179,11 @@ def train_in_half_precision_on_a_cpu() -> None:
     def autocast(
         device_type: str | None = None, dtype: torch.dtype | None = None, **kwargs: Any
     ) -> Any:
-        if device_type in (None, 'cpu') and dtype == torch.float16:
-            return torch.autocast('cpu', dtype, **kwargs)
+        if device_type in (None, 'cpu'):
+            if dtype == torch.float16:
+                return torch.autocast('cpu', dtype, **kwargs)
+            if not has_bfloat16():
+                return torch.autocast('cpu', enabled=False)
         return autocast_otherwise(device_type, dtype, **kwargs)
 
     amp.autocast = autocast

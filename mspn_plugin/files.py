@@ -1,13 +1,33 @@
-"""Files that appear whole or not at all."""
+"""Reading and writing files: JSON, and what appears whole or not at all."""
 
+import json
 import os
 import re
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
+
+from mmengine import fileio
 
 from .errors import SettingError
+
+
+def read_json(path: str | Path) -> Any:
+    """Read a JSON file, local or a URL.
+
+    ``NaN`` and ``Infinity`` are read as numbers, as MMPose's readers do.
+
+    Raises:
+        SettingError: If there is none, or it is not JSON.
+    """
+    try:
+        return json.loads(fileio.get(str(path)))
+    except OSError as error:
+        raise SettingError(f'{path}: {error.strerror or error}') from error
+    except ValueError as error:
+        raise SettingError(f'{path} is not a whole JSON file ({error})') from error
 
 
 def unfinished_name(path: Path) -> Path:
@@ -21,9 +41,6 @@ def unfinished_name(path: Path) -> Path:
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Write a file as a whole: what was there stays until all of the new one is on disk.
-
-    Args:
-        path (Path): The file. Its folder must exist.
 
     Yields:
         Path: The name to write to. It becomes ``path`` if the block ends well, and is deleted
@@ -71,12 +88,17 @@ def new_folder(path: str | Path) -> Iterator[Path]:
             os.replace(folder, path)
 
 
-def remove_unfinished(folder: Path, suffix: str) -> None:
-    """Delete the files that processes were killed in writing.
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file as a whole; folders that are missing are made."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with writing(path) as unfinished:
+        unfinished.write_bytes(content)
 
-    Args:
-        folder (Path): Where to look. No other process may be writing there.
-        suffix (str): The ending of the files.
+
+def remove_unfinished(folder: Path, suffix: str) -> None:
+    """Delete the files of a suffix that processes were killed in writing.
+
+    No other process may be writing in the folder.
     """
     for path in folder.glob(f'.*{suffix}'):
         if re.fullmatch(rf'\..+\.\d+{re.escape(suffix)}', path.name):
@@ -86,12 +108,8 @@ def remove_unfinished(folder: Path, suffix: str) -> None:
 def check_target(path: Path, overwrite: bool) -> None:
     """Refuse a file that can't or must not be written, before any work.
 
-    Args:
-        path (Path): The file to write.
-        overwrite (bool): Whether an existing one is replaced.
-
     Raises:
-        SettingError: If it is a folder or exists, or its own folder does not.
+        SettingError: If it is a folder, exists without ``overwrite``, or its own folder does not.
     """
     if path.is_dir():
         raise SettingError(f'{path} is a folder')

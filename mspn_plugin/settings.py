@@ -1,4 +1,4 @@
-"""Checks of single settings that the network and the head share."""
+"""What the network and the head share: the start of their weights, and checks of settings."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -7,6 +7,12 @@ from mmcv.cnn import build_norm_layer
 
 from .errors import SettingError
 
+DEFAULT_INIT = (
+    {'type': 'Kaiming', 'layer': 'Conv2d'},
+    {'type': 'Constant', 'layer': ['_BatchNorm', 'GroupNorm'], 'val': 1},
+)
+"""Convolutions start by Kaiming's rule, and norms as the identity."""
+
 
 def is_whole(value: Any) -> bool:
     """Tell whether a value is a whole number; True and False are none."""
@@ -14,46 +20,25 @@ def is_whole(value: Any) -> bool:
 
 
 def check_counts(**counts: Any) -> None:
-    """Check settings that count something.
-
-    Args:
-        **counts: The settings by name.
-
-    Raises:
-        SettingError: If one is not a whole number of at least 1.
-    """
+    """Raise a :class:`SettingError` for a setting that is no whole number of at least 1."""
     for name, count in counts.items():
         if not is_whole(count) or count < 1:
             raise SettingError(f'{name}={count!r} must be at least 1, and a whole number')
 
 
 def check_switches(**switches: Any) -> None:
-    """Check settings that are on or off.
+    """Raise a :class:`SettingError` for a setting that is neither True nor False.
 
     A command line's ``with_cp=no`` is the text ``'no'``, which Python takes for true.
-
-    Args:
-        **switches: The settings by name.
-
-    Raises:
-        SettingError: If one is neither True nor False.
     """
     for name, switch in switches.items():
         if switch not in (True, False):
             raise SettingError(f'{name}={switch!r} must be True or False')
 
 
-def check_norm(norm_cfg: Any, widths: Iterable[int]) -> None:
-    """Check that a norm layer can be made for each number of channels.
-
-    Args:
-        norm_cfg (dict): The norm layer's config.
-        widths (Iterable[int]): The numbers of channels.
-
-    Raises:
-        SettingError: If there is none for one of them.
-    """
-    for width in sorted(set(widths)):
+def check_norm(norm_cfg: Any, channels: Iterable[int]) -> None:
+    """Raise a :class:`SettingError` if a norm layer can't be made for one of the channels."""
+    for width in sorted(set(channels)):
         try:
             build_norm_layer(norm_cfg, width)
         except Exception as error:  # layers refuse their arguments in ways of their own

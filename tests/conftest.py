@@ -1,16 +1,28 @@
 """Fixtures that several test modules share."""
 
+import json
 import os
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner, Result
+from mmengine.config import Config
 
 import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
 
 REPO = Path(__file__).resolve().parent.parent
+TINY = {
+    'model.backbone.init_cfg': None,
+    'model.backbone.stem_channels': 8,
+    'model.backbone.unit_channels': 16,
+    'model.backbone.num_blocks': [1, 1, 1, 1],
+    'model.head.unit_channels': 16,
+}
 
 
 @pytest.fixture(scope='session')
@@ -61,6 +73,51 @@ def mspn() -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture(scope='session')
+def network(tmp_path_factory):
+    """The options that name the config and the checkpoint of a tiny network."""
+    from mmpose.apis import init_model
+
+    folder = tmp_path_factory.mktemp('network')
+    config = Config.fromfile(REPO / 'configs' / 'mspn_coco.py')
+    config.merge_from_dict(TINY)
+    config.dump(folder / 'config.py')
+    torch.manual_seed(0)
+    estimator = init_model(Config.fromfile(folder / 'config.py'), None, 'cpu')
+    for norm in estimator.modules():
+        if isinstance(norm, torch.nn.BatchNorm2d):
+            norm.running_var.uniform_(0.5, 2)
+    last = estimator.head.predict_layers[-1].conv_layers[-1].bn
+    torch.nn.init.constant_(last.weight, 200.0)
+    torch.save({'state_dict': estimator.state_dict()}, folder / 'checkpoint.pth')
+    return [
+        *('--config', str(folder / 'config.py')),
+        *('--checkpoint', str(folder / 'checkpoint.pth')),
+    ]
+
+
+@pytest.fixture
+def images_and_boxes(tmp_path):
+    """A folder of two images, and COCO annotations of three persons in them."""
+    folder = tmp_path / 'in'
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    for name in ('000000000003.png', '000000000007.png'):
+        coarse = rng.integers(0, 255, (6, 8, 3), np.uint8)
+        cv2.imwrite(str(folder / name), cv2.resize(coarse, (160, 120)))
+    category = dict(id=1, name='person', keypoints=['nose'])
+    annotations = [
+        dict(id=1, image_id=3, category_id=1, iscrowd=0, bbox=[10, 10, 60, 90]),
+        dict(id=2, image_id=3, category_id=1, iscrowd=0, bbox=[90, 20, 100, 90]),
+        dict(id=3, image_id=7, category_id=1, iscrowd=0, bbox=[20, 5, 70, 100]),
+        dict(id=4, image_id=7, category_id=1, iscrowd=1, bbox=[0, 0, 50, 50]),
+    ]
+    listed = [dict(id=i, file_name=f'{i:012d}.png') for i in (3, 7)]
+    content = dict(images=listed, annotations=annotations, categories=[category])
+    (tmp_path / 'boxes.json').write_text(json.dumps(content))
+    return folder, tmp_path / 'boxes.json'
 
 
 @pytest.fixture(autouse=True)

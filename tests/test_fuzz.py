@@ -19,8 +19,8 @@ from mmpose.registry import DATASETS, MODELS
 from support.pages import REPO
 
 from mspn_plugin import SettingError, config_path, convert_megvii_checkpoint
+from mspn_plugin.checks.fit import check_fit, check_model
 from mspn_plugin.commands.convert import convert_megvii_file
-from mspn_plugin.hooks.preflight import check_fit, check_model
 
 # The same examples on every run; raise max_examples and take derandomize out to look for more.
 drawn = settings(
@@ -251,7 +251,7 @@ SETTINGS = {
         | st.sampled_from([(7, 5, 5, 3), (9, 7, 5), (15, 11, 9, 7, 5, 3), (401, 1)]),
     ),
     'unbiased': (CODECS, st.booleans()),
-    'decoding': ((CODECS[0],), st.sampled_from(['megvii', 'mmpose', 'unbiased', 'best'])),
+    'blur_kernel_size': ((CODECS[0],), st.integers(-1, 25)),
     'draw_on_device': (CODECS, st.booleans()),
     'flip_test': (('model.test_cfg',), st.booleans()),
     'flip_mode': (('model.test_cfg',), st.just('heatmap')),

@@ -1,13 +1,21 @@
-"""COCO's visibility through MMPose's real pipeline, on real photographs."""
+"""The pipeline's steps: COCO's visibility on real photographs, and the authors' boxes."""
 
 import numpy as np
 import pytest
 import torch
 from mmcv.transforms import Compose
+from scipy.stats import ks_2samp
 
-from mspn_plugin import KeepVisibility, MultiStageHeatmapHead, SettingError
+from mspn_plugin import (
+    KeepVisibility,
+    MegviiTestBBox,
+    MegviiTrainBBox,
+    MultiStageHeatmapHead,
+    SettingError,
+)
 
 from mmpose.datasets import CocoDataset, CocoWholeBodyDataset  # isort: skip
+from mmpose.datasets.transforms import TopdownAffine  # isort: skip
 from mmpose.registry import TRANSFORMS  # isort: skip
 
 INPUT = (192, 256)
@@ -148,6 +156,13 @@ def test_several_persons_in_one_sample():
     assert visible.dtype == np.float32
 
 
+def test_all_labelled_keypoints_can_count_as_clearly_visible():
+    results = sample_of(np.array([0, 1, 2]))
+    del results['raw_ann_info']
+    visible = KeepVisibility(all_clear=True)(results)['keypoints_visible']
+    assert visible[..., 0].tolist() == visible[..., 1].tolist() == [[0, 1, 1]]
+
+
 class TestBadInput:
     def test_after_the_flip(self):
         for flip in (False, True):
@@ -168,11 +183,176 @@ class TestBadInput:
     def test_annotations_of_other_joints(self):
         results = sample_of(np.array([0, 1, 2]))
         results['keypoints_visible'] = np.ones((1, 4), np.float32)
-        with pytest.raises(SettingError, match=r'3 joints .* the data set has 4'):
+        with pytest.raises(SettingError, match=r'3 keypoints .* the data set has 4'):
             KeepVisibility()(results)
 
     def test_annotations_of_other_persons(self):
         results = sample_of(np.array([0, 1, 2]))
         results['keypoints_visible'] = np.ones((2, 3), np.float32)
-        with pytest.raises(SettingError, match='1 persons for 2'):
+        with pytest.raises(SettingError, match='1 instances for 2'):
             KeepVisibility()(results)
+
+
+# The authors' boxes.
+
+BOX = np.array([[100, 50, 180, 250]], np.float32)  # 80 wide, 200 high
+
+
+def person(visible=17, size=(1, 17)):
+    """A person of 17 joints whose box is BOX, with the first ones labelled."""
+    labelled = np.zeros(size, np.float32)
+    labelled[:, :visible] = 1
+    joints = np.stack(
+        [np.linspace(110, 170, 17), np.linspace(60, 240, 17)], axis=-1, dtype=np.float32
+    )
+    return dict(
+        bbox=BOX.copy(),
+        keypoints=joints[None],
+        keypoints_visible=labelled,
+        upper_body_ids=list(range(11)),
+    )
+
+
+def test_the_test_crop_is_that_of_the_release(golden):
+    figures = np.load(golden / 'megvii_crop.npz')
+    corners = figures['boxes_xywh'].copy()
+    corners[:, 2:] += corners[:, :2]
+    affine = TopdownAffine(input_size=(192, 256))
+    image = np.zeros((8, 8, 3), np.uint8)
+    pixels = np.array([[[0, 0], [640, 0], [0, 480], [640, 480]]], np.float32)
+    for index, box in enumerate(corners):
+        sample = MegviiTestBBox().transform(dict(bbox=box[None].astype(np.float32)))
+        sample = affine.transform(dict(sample, img=image, keypoints=pixels))
+        assert sample['input_center'] == pytest.approx(figures['centers'][index], abs=1e-3)
+        assert sample['input_scale'] == pytest.approx(figures['scales_px'][index], abs=1e-3)
+        warp = figures['warp'][index]
+        expected = pixels[0] @ warp[:, :2].T + warp[:, 2]
+        assert sample['transformed_keypoints'][0] == pytest.approx(expected, abs=1e-3)
+
+
+LOWEST_P_VALUE = 1e-3
+
+
+def draws_of_the_release(figures, bbox_of):
+    """Each instance's keypoints and bbox, and the release's 4,000 draws of its training crop."""
+    data = np.load(figures)
+    for index, (joints, draws) in enumerate(zip(data['joints'], data['draws'])):
+        yield bbox_of(data, index).astype(np.float32)[None], joints[None], draws
+
+
+def coco_bbox(data, index):
+    x, y, width, height = data['boxes_xywh'][index]
+    return np.array([x, y, x + width, y + height])
+
+
+def mpii_bbox(data, index):
+    center, half = data['centers'][index], data['scales_in_200px'][index] * 100
+    return np.concatenate([center - half, center + half])
+
+
+@pytest.mark.parametrize(
+    ('figures', 'bbox_of', 'aspect_ratio', 'settings'),
+    [
+        ('megvii_train_crop.npz', coco_bbox, 192 / 256, dict(upper_body_ids=range(13))),
+        (
+            'megvii_train_crop_mpii.npz',
+            mpii_bbox,
+            1.0,
+            dict(
+                extension=0.25,
+                random_extension=(0.0, 0.0),
+                shrink=1.0,
+                max_rotation=60.0,
+                half_body_prob=0.5,
+                half_body_min_joints=8,
+                half_body_extension=(0.6, 0.6),
+                upper_body_ids=range(7, 16),
+            ),
+        ),
+    ],
+    ids=['coco', 'mpii'],
+)
+def test_training_crops_are_drawn_as_by_the_release(
+    golden, figures, bbox_of, aspect_ratio, settings
+):
+    jitter = MegviiTrainBBox(**settings)
+    np.random.seed(0)
+    for bbox, joints, expected in draws_of_the_release(golden / figures, bbox_of):
+        drawn = []
+        for _ in range(len(expected)):
+            sample = dict(bbox=bbox, keypoints=joints[..., :2], keypoints_visible=joints[..., 2])
+            sample = jitter.transform(sample)
+            width, height = sample['bbox_scale'][0]
+            fitted = max(width, height * aspect_ratio), max(height, width / aspect_ratio)
+            drawn.append([*sample['bbox_center'][0], *fitted, sample['bbox_rotation'][0]])
+        for value, ours, theirs in zip(
+            ('x', 'y', 'width', 'height', 'rotation'), np.transpose(drawn), expected.T
+        ):
+            # Values that do not vary differ in float32's rounding, which this hides.
+            ours, theirs = (v + np.random.uniform(-0.05, 0.05, len(v)) for v in (ours, theirs))
+            assert ks_2samp(ours, theirs).pvalue > LOWEST_P_VALUE, value
+
+
+def test_the_test_crop_of_mpii_is_the_box_and_a_quarter():
+    sample = MegviiTestBBox(extension=(0.25, 0.25)).transform(dict(bbox=BOX))
+    assert sample['bbox_center'].tolist() == [[140, 150]]
+    assert sample['bbox_scale'].tolist() == [[100, 250]]
+
+
+@pytest.mark.parametrize('upper_body_prob, joints', [(1, slice(0, 11)), (0, slice(11, 17))])
+def test_a_half_body_is_centred_on_its_own_joints(upper_body_prob, joints):
+    jitter = MegviiTrainBBox(half_body_prob=1, upper_body_prob=upper_body_prob, shrink=1)
+    sample = person()
+    low, high = sample['keypoints'][0, joints].min(0), sample['keypoints'][0, joints].max(0)
+    out = jitter.transform(sample)
+    assert out['bbox_center'][0] == pytest.approx((low + high) / 2)
+    factors = out['bbox_scale'][0] / (high - low)
+    assert (factors >= 0.75 - 1e-5).all()
+    assert (factors <= np.array([1.6, 1.8]) * 1.25 + 1e-5).all()
+
+
+def test_only_labelled_joints_make_a_half_body():
+    sample = person(visible=4)
+    out = MegviiTrainBBox(half_body_prob=1).transform(sample)
+    joints = sample['keypoints'][0, :4]
+    assert out['bbox_center'][0] == pytest.approx((joints.min(0) + joints.max(0)) / 2)
+
+
+def test_a_person_with_three_labelled_joints_is_left_whole():
+    out = MegviiTrainBBox(half_body_prob=1).transform(person(visible=3))
+    assert (out['bbox_center'] == (140, 150)).all()
+
+
+def test_the_hips_may_count_to_the_upper_body():
+    jitter = MegviiTrainBBox(half_body_prob=1, upper_body_prob=1, upper_body_ids=range(13))
+    sample = person()
+    joints = sample['keypoints'][0, :13]
+    out = jitter.transform(sample)
+    assert out['bbox_center'][0] == pytest.approx((joints.min(0) + joints.max(0)) / 2)
+
+
+def test_the_second_value_of_visibility_is_let_alone():
+    sample = person()
+    sample['keypoints_visible'] = np.repeat(sample['keypoints_visible'][..., None], 2, axis=-1)
+    out = MegviiTrainBBox(half_body_prob=1).transform(sample)
+    assert out['keypoints_visible'].shape == (1, 17, 2)
+
+
+@pytest.mark.parametrize(
+    'setting',
+    [
+        dict(rotation_prob=1.5),
+        dict(scale_range=(1.25, 0.75)),
+        dict(shrink=0),
+        dict(random_extension=0.6),
+        dict(extension=-1),
+    ],
+)
+def test_a_setting_that_does_not_fit_is_named(setting):
+    with pytest.raises(SettingError, match=next(iter(setting))):
+        MegviiTrainBBox(**setting)
+
+
+def test_an_extension_of_one_number_is_refused():
+    with pytest.raises(SettingError, match=r'extension=0\.1 must be two numbers'):
+        MegviiTestBBox(extension=0.1)

@@ -4,44 +4,35 @@ import copy
 import itertools
 import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.optim import build_optim_wrapper
 from mmengine.runner import Runner
 from torch import nn
 
-from ..measure import cost
+from ..errors import SettingError
+from ..measure.cost import kept_by_training, peak_memory
 from ..measure.machine import cores
 from ..measure.timing import clock, summarise
 
 
 @dataclass(frozen=True)
 class RunCost:
-    """The cost of a training, by one process.
-
-    Attributes:
-        device (str): The torch device that was measured.
-        batch_size (int): Persons in a batch.
-        memory (int): The most bytes that tensors take in a step.
-        network (float): Seconds of a step of the network, its batch being ready.
-        loading (float): Seconds in which one process reads and augments a batch.
-        workers (int): How many processes do that, ``num_workers``; 0 is the training's own.
-        steps (int): Steps of an epoch.
-        total_steps (int): Steps of the whole schedule.
-        cores (int): Cores that this process may use.
-    """
+    """The cost of a training, by one process."""
 
     device: str
     batch_size: int
-    memory: int
-    network: float
-    loading: float
-    workers: int
-    steps: int
-    total_steps: int
-    cores: int
+    memory: int  # bytes: the most that tensors take in a step
+    network: float  # seconds of a step of the network, its batch being ready
+    loading: float  # seconds in which one process reads and augments a batch
+    workers: int  # how many processes do that; 0 is the training's own
+    steps: int  # of an epoch
+    total_steps: int  # of the whole schedule
+    cores: int  # that this process may use
 
     @property
     def loading_apart(self) -> float:
@@ -61,11 +52,6 @@ class RunCost:
             return max(self.network, self.loading_apart)
         return self.network + self.loading / self.cores
 
-    @property
-    def limit(self) -> str:
-        """What takes more of a step: ``'the network'`` or ``'loading the data'``."""
-        return 'the network' if self.network >= self.loading_apart else 'loading the data'
-
 
 def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -> RunCost:
     """Measure some steps of a training on its own data.
@@ -77,93 +63,80 @@ def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -
         model (nn.Module): Its model.
         device (str): The torch device to train on.
         seconds (float): How long to measure the network, and again the loading. At least two steps
-            and one batch are measured, after a step that is thrown away.
+            and two batches are measured.
 
     Returns:
         RunCost: The cost.
 
     Raises:
+        SettingError: If there is no batch.
         RuntimeError: Whatever training raises, such as that memory is short.
     """
     settings = copy.deepcopy(cfg.train_dataloader)
     settings.update(num_workers=0, persistent_workers=False)
     settings.pop('prefetch_factor', None)
     loader = Runner.build_dataloader(settings, seed=0)
-    loading: list[float] = []
+    if not len(loader):
+        raise SettingError('train_dataloader gives no batch; batch_size is above its persons')
+    stream = itertools.chain.from_iterable(itertools.repeat(loader))
     batches: list[Any] = []
-    stream = iter(loader)
-    deadline = time.perf_counter() + seconds
-    while not batches or (time.perf_counter() < deadline and len(loading) < 20):
-        begin = time.perf_counter()
-        batch = next(stream, None)
-        if batch is None:
-            break
-        loading.append(time.perf_counter() - begin)
-        batches = [*batches, batch][-2:]
+    loading = _repeated(lambda: batches.append(next(stream)), seconds, 'cpu')
+    turn = itertools.cycle(batches[-2:])
     trained: Any = model.to(device).train()
     optimizer = build_optim_wrapper(model, copy.deepcopy(cfg.optim_wrapper))
     for group in optimizer.param_groups:
         group['lr'] = 1e-6
-    turn = itertools.cycle(batches)
 
     def step() -> None:
         trained.train_step(next(turn), optimizer)
 
     step()  # the optimizer's state is there after the first
     model.zero_grad(set_to_none=True)
-    kept = cost.kept_by_training(model, optimizer.optimizer)
-    memory = cost.peak_memory(step, kept, device)
-    network: list[float] = []
-    deadline = time.perf_counter() + seconds
-    while len(network) < 2 or (time.perf_counter() < deadline and len(network) < 50):
-        network.append(clock(step, device))
-    loop = cfg.train_cfg
-    steps = len(loader)
-    epochs: int | None = loop.get('max_epochs')
+    memory = peak_memory(step, kept_by_training(model, optimizer.optimizer), device)
+    steps, epochs = len(loader), cfg.train_cfg.get('max_epochs')
     return RunCost(
         device=device,
         batch_size=loader.batch_size,
         memory=memory,
-        network=summarise(network).median,
-        loading=summarise(loading).median,
+        network=_repeated(step, seconds, device),
+        loading=loading,
         workers=cfg.train_dataloader.get('num_workers', 0),
         steps=steps,
-        total_steps=steps * epochs if epochs else loop.get('max_iters', steps),
+        total_steps=steps * epochs if epochs else cfg.train_cfg.get('max_iters', steps),
         cores=cores(),
     )
 
 
-def in_words(given: RunCost, gpu_memory: int | None = None) -> list[str]:
-    """A run's cost in sentences.
+def _repeated(call: Callable[[], object], seconds: float, device: str) -> float:
+    """The median time of a call that is repeated for some seconds, 2 to 20 times."""
+    samples: list[float] = []
+    deadline = time.perf_counter() + seconds
+    while len(samples) < 2 or (time.perf_counter() < deadline and len(samples) < 20):
+        samples.append(clock(call, device))
+    return summarise(samples).median
 
-    Args:
-        given (RunCost): The cost.
-        gpu_memory (int, optional): Bytes of the GPU.
 
-    Returns:
-        list[str]: Lines to print.
-    """
-    of = f' of {gpu_memory / 2**30:.1f} GiB' if gpu_memory else ''
-    by = f'{given.workers} workers' if given.workers else 'the same process'
-    epochs = given.total_steps / given.steps
+def in_words(run: RunCost) -> list[str]:
+    """A run's cost in sentences, as lines to print."""
+    of = ''
+    if run.device.startswith('cuda'):
+        of = f' of {torch.cuda.get_device_properties(run.device).total_memory / 2**30:.1f} GiB'
+    by = f'{run.workers} workers' if run.workers else 'the same process'
+    longer = 'the network' if run.network >= run.loading_apart else 'loading the data'
     return [
-        f'memory   {given.memory / 2**30:.2f} GiB{of} for a step of {given.batch_size} persons '
-        f'on {given.device}',
-        f'a step   {_seconds(given.step)}: network {_seconds(given.network)}, loading '
-        f'{_seconds(given.loading_apart)} by {by}; {given.limit} takes longer',
-        f'an epoch {_hours(given.step * given.steps)} for {given.steps} steps, without validation',
-        f'the run  {_hours(given.step * given.total_steps)} for {math.ceil(epochs)} epochs '
-        f'({given.total_steps} steps) in one process',
+        f'memory   {run.memory / 2**30:.2f} GiB{of} for a step of {run.batch_size} persons '
+        f'on {run.device}',
+        f'a step   {_time(run.step)}: network {_time(run.network)}, loading '
+        f'{_time(run.loading_apart)} by {by}; {longer} takes longer',
+        f'an epoch {_time(run.step * run.steps)} for {run.steps} steps, without validation',
+        f'the run  {_time(run.step * run.total_steps)} for '
+        f'{math.ceil(run.total_steps / run.steps)} epochs ({run.total_steps} steps) in one process',
     ]
 
 
-def _seconds(seconds: float) -> str:
-    return f'{seconds:.2f} s' if seconds >= 1 else f'{1000 * seconds:.0f} ms'
-
-
-def _hours(seconds: float) -> str:
+def _time(seconds: float) -> str:
+    if seconds < 1:
+        return f'{1000 * seconds:.0f} ms'
     if seconds < 90:
-        return f'{seconds:.0f} s'
-    if seconds < 5400:
-        return f'{seconds / 60:.0f} min'
-    return f'{seconds / 3600:.1f} h'
+        return f'{seconds:.2f} s'
+    return f'{seconds / 60:.0f} min' if seconds < 5400 else f'{seconds / 3600:.1f} h'

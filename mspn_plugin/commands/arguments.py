@@ -1,7 +1,5 @@
 """What the subcommands share: how they end, and arguments that several have."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from typing import Any
@@ -44,9 +42,8 @@ class Command(click.Command):
         try:
             status = super().invoke(ctx)
         except SettingError as error:
-            failure = click.ClickException(str(error))
-            failure.exit_code = 2
-            raise failure from error
+            click.echo(f'Error: {error}', err=True)
+            status = 2
         except KeyboardInterrupt:
             click.echo('\ninterrupted', err=True)
             status = 130
@@ -54,11 +51,7 @@ class Command(click.Command):
 
 
 def cfg_options(what: str) -> Callable[[Any], Any]:
-    """The option ``--cfg-options`` as MMPose's tools have it; the function gets a dict.
-
-    Args:
-        what (str): The help text.
-    """
+    """The option ``--cfg-options`` as MMPose's tools have it; the function gets a dict."""
 
     def as_dict(ctx: click.Context, parameter: click.Parameter, values: Any) -> dict[str, Any]:
         parser = argparse.ArgumentParser(exit_on_error=False)

@@ -1,18 +1,19 @@
 """``mspn benchmark``."""
 
-from __future__ import annotations
-
 import json
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
+from rich.markdown import Markdown
 
 from ..benchmark.compare import MEASURES, Settings, Subject, run
-from ..benchmark.report import draw, machine_line, markdown, print_tables, write
+from ..benchmark.report import draw, machine_line, markdown
 from ..errors import SettingError
+from ..files import write_bytes
 from ..measure.machine import describe, short_name
 from .arguments import Command, cfg_options, device
 
@@ -23,69 +24,47 @@ from .arguments import Command, cfg_options, device
     '--checkpoint', multiple=True, metavar='FILE...', help='One for each config; - for none.'
 )
 @click.option('--data', metavar='DIR', help='Data for AP; without it the data_root of each config.')
-@click.option('--batch-size', type=click.IntRange(1), default=8, show_default=True, metavar='N')
-@click.option(
-    '--repeats',
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    metavar='N',
-    help='Rounds over all configs.',
-)
-@click.option(
-    '--seconds',
-    type=float,
-    default=0.3,
-    show_default=True,
-    metavar='S',
-    help='How long a call is repeated in a round, at most ten times.',
-)
+@click.option('--batch-size', type=click.IntRange(1), default=8, metavar='N')
+@click.option('--repeats', type=click.IntRange(1), default=5, help='Rounds over all configs.')
+@click.option('--seconds', default=0.3, help='A call is repeated so long, at most ten times.')
 @device
 @click.option('--flip-test', is_flag=True, help='Leave the flip test of the configs on.')
 @click.option('--skip', multiple=True, type=click.Choice(MEASURES), help='Leave out.')
-@click.option('--seed', type=int, default=0, show_default=True)
-@click.option('--out', type=Path, default='work_dirs/benchmark', show_default=True, metavar='DIR')
+@click.option('--seed', default=0)
+@click.option('--out', type=Path, default='work_dirs/benchmark', metavar='DIR')
 @cfg_options('Replace values of every config.')
 def command(
     configs: tuple[str, ...],
     checkpoint: tuple[str, ...],
     cfg_options: dict[str, Any],
     out: Path,
-    skip: tuple[str, ...],
     **settings: Any,
 ) -> int:
     """Measure MMPose models side by side.
 
-    CONFIG is a file, mmpose::PATH, or the file name of a config of mspn_plugin or MMPose.
-    docs/benchmarks.md says what a figure includes. Exit status: 0, 1 where a config could not be
-    built or run, 130 after an interrupt.
+    CONFIG is a file, mmpose::PATH, or the name of a config of mspn_plugin. docs/benchmarks.md says
+    what a figure includes. Files are written after every round, and stay after an interrupt. Exit
+    status: 0, 1 where a config could not be built or run.
     """
     if checkpoint and len(checkpoint) != len(configs):
         raise SettingError(
             f'--checkpoint names {len(checkpoint)} files for {len(configs)} configs; '
             'give one for each, - for none'
         )
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=160)
     subjects = [
         Subject(config, None if file == '-' else file, options=cfg_options)
         for config, file in zip(configs, checkpoint or ['-'] * len(configs), strict=True)
     ]
-    stem = time.strftime(f'{short_name(describe(settings["device"]))}_%Y%m%d_%H%M%S')
-    target = out / stem
+    machine = short_name(describe(settings['device']))
+    target = out / time.strftime(f'{machine}_%Y%m%d_%H%M%S')
 
     def save(result: dict[str, Any]) -> None:
-        write(target.with_name(f'{stem}.json'), json.dumps(result, indent=1))
+        page = f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n'
+        write_bytes(target.with_suffix('.json'), json.dumps(result, indent=1).encode())
+        write_bytes(target.with_suffix('.md'), page.encode())
+        draw(result, target.with_suffix('.png'))
 
-    result = run(subjects, Settings(skip=skip, **settings), save, console)
-    write(
-        target.with_name(f'{stem}.md'),
-        f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n',
-    )
-    draw(result, target.with_name(f'{stem}.png'))
-    print_tables(result, console)
-    console.print(f'written: {target}.json, .md and .png', highlight=False, soft_wrap=True)
-    if not result['complete']:
-        return 130
+    result = run(subjects, Settings(**settings), save)
+    Console(width=None if sys.stdout.isatty() else 160).print(Markdown(markdown(result)))
+    click.echo(f'written: {target}.json, .md and .png')
     return int(any({'building', 'predicting'} & set(row['reasons']) for row in result['rows']))

@@ -1,16 +1,12 @@
 """``mspn check``."""
 
-from __future__ import annotations
-
-import os
-from pathlib import Path
 from typing import Any
 
 import click
-from mmengine.config import Config
 
 from ..checks.report import check, in_words
-from ..errors import SettingError
+from ..config_files import read_config
+from ..measure.machine import cores
 from .arguments import Command, cfg_options, device
 
 
@@ -23,21 +19,9 @@ from .arguments import Command, cfg_options, device
     '--cost/--no-cost', default=True, help='Measure memory and time, if there are no errors.'
 )
 @click.option(
-    '--workers',
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    metavar='N',
-    help='Processes that read images.',
+    '--workers', type=click.IntRange(1), default=cores(), help='Processes that read images.'
 )
-@click.option(
-    '--seconds',
-    type=float,
-    default=10.0,
-    show_default=True,
-    metavar='S',
-    help='How long to measure the network, and again the loading.',
-)
+@click.option('--seconds', default=10.0, help='How long to measure the network, and the loading.')
 @device
 @cfg_options("Replace values of the config, as MMPose's tools do.")
 def command(
@@ -54,21 +38,6 @@ def command(
     It also measures what training would cost. Exit status: 0 if there are no errors, 1 if there
     are, 2 if nothing could be checked.
     """
-    report = check(_read(config, cfg_options), images, cost, workers, device, seconds)
+    report = check(read_config(config, cfg_options), images, cost, workers, device, seconds)
     click.echo(in_words(report))
     return 1 if report.errors() else 0
-
-
-def _read(file: str, cfg_options: dict[str, Any]) -> Config:
-    if not Path(file).is_file():
-        raise SettingError(f'there is no config {file}')
-    try:
-        cfg = Config.fromfile(file)
-        cfg.merge_from_dict(cfg_options)
-    except Exception as error:
-        raise SettingError(
-            f'{file} cannot be read as a config ({type(error).__name__}: {error})'
-        ) from error
-    if 'model' not in cfg:
-        raise SettingError(f'the config {file} has no `model`')
-    return cfg

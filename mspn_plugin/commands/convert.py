@@ -1,16 +1,14 @@
 """``mspn convert``."""
 
-import zipfile
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
 
 from ..datasets.lspet import convert_lspet
-from ..errors import SettingError, about
+from ..errors import naming
 from ..files import check_target, writing
-from ..weights.loading import reading
+from ..weights.loading import read_checkpoint
 from ..weights.megvii import convert_megvii_checkpoint
 from .arguments import Command
 
@@ -21,11 +19,6 @@ def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool 
     The target appears whole or not at all. Nothing in the source is run: a file that holds more
     than tensors and plain values is refused.
 
-    Args:
-        source (str | Path): The release's file.
-        target (str | Path): The file to write, in MMEngine's form.
-        overwrite (bool): Whether an existing target is replaced.
-
     Returns:
         int: The number of stages.
 
@@ -35,24 +28,12 @@ def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool 
     """
     target = Path(target)
     check_target(target, overwrite)
-    with about(str(source)):
-        converted = convert_megvii_checkpoint(_read(Path(source)))
+    loaded = read_checkpoint(source)
+    with naming(str(source)):
+        converted = convert_megvii_checkpoint(loaded)
     with writing(target) as unfinished:
         torch.save({'meta': {}, 'state_dict': converted}, unfinished)
     return len({key.split('.')[2] for key in converted if '.multi_stage_mspn.' in key})
-
-
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise SettingError('there is no such file')
-    with reading('it'):
-        if zipfile.is_zipfile(path):
-            # torch looks at no checksum, and would take any number that a broken disk has left.
-            with zipfile.ZipFile(path) as archive:
-                damaged = archive.testzip()
-            if damaged:
-                raise SettingError(f'it is damaged: the checksum of {damaged} in it does not fit')
-        return torch.load(path, map_location='cpu', weights_only=True)
 
 
 @click.group('convert')
@@ -80,10 +61,10 @@ def megvii(source: Path, target: Path, overwrite: bool) -> None:
 @click.argument('source', type=Path, metavar='ZIP')
 @click.option('--out', required=True, type=Path, metavar='DIR', help='Folder, new or empty.')
 @click.option(
-    '--val', default=500, show_default=True, metavar='M', help='Number of persons for validation.'
+    '--val', type=click.IntRange(1), default=500, help='Number of persons for validation.'
 )
 @click.option(
-    '--seed', default=0, show_default=True, metavar='S', help='The same seed gives the same split.'
+    '--seed', type=click.IntRange(0), default=0, help='The same seed gives the same split.'
 )
 def lspet(source: Path, out: Path, val: int, seed: int) -> None:
     """Turn ZIP, lspet_dataset.zip of Leeds Sports Pose Extended, into COCO's layout."""

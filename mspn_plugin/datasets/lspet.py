@@ -1,36 +1,28 @@
 """Leeds Sports Pose Extended in COCO's layout and format.
 
 The public ``lspet_dataset.zip`` holds photographs of sports with one annotated person each,
-``images/im00001.jpg`` onward, and ``joints.mat``. :func:`convert_lspet` writes::
-
-    DIR/train2017/im00001.jpg
-    DIR/val2017/im00002.jpg
-    DIR/annotations/person_keypoints_train2017.json
-    DIR/annotations/person_keypoints_val2017.json
-
-which MMPose's ``CocoDataset`` and ``CocoMetric`` (with ``use_area=False``) read as they read COCO.
-Photographs keep their names and bytes; the number in the name is the id of the image and of its
-annotation.
+``images/im00001.jpg`` onward, and ``joints.mat``. Photographs keep their names and bytes; the
+number in the name is the id of the image and of its annotation. ``CocoMetric`` needs
+``use_area=False``.
 
 **Keypoints** are COCO's. The 12 of the limbs are LSPET's; the five of the face are never labelled
-(``v = 0``). LSPET marks a joint as labelled or not and says nothing of joints out of sight, so a
+(``v = 0``). LSPET marks a keypoint as labelled or not and says nothing of those out of sight, so a
 labelled one gets ``v = 2``. Left and right are the person's own.
 
 **Coordinates** are taken over as they are: pixels, with (0, 0) at the centre of the upper left
 pixel. The file doesn't say whether it counts from 0 or 1, but its labels lie as close to 0 as to
 the size less one; counted from 1 they would keep away from 0 and reach the size.
 
-**Boxes** hold all labelled joints, neck and top of the head among them, which COCO doesn't have.
+**Boxes** hold all labelled keypoints, neck and top of the head among them, which COCO doesn't have.
 """
 
 import io
+import itertools
 import os
 import re
 import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from pathlib import Path
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
@@ -45,8 +37,8 @@ from ..errors import SettingError
 from ..files import new_folder
 from .coco import KEYPOINTS, image_folder, write_annotations
 
-# The rows of joints.mat: keypoints of COCO, then neck and top of the head, which COCO doesn't have.
-_JOINTS = (
+# The rows of joints.mat; neck and top of the head come after them.
+_LIMBS = (
     *('right_ankle', 'right_knee', 'right_hip', 'left_hip', 'left_knee', 'left_ankle'),
     *('right_wrist', 'right_elbow', 'right_shoulder', 'left_shoulder', 'left_elbow', 'left_wrist'),
 )
@@ -78,7 +70,7 @@ class LspetSummary(NamedTuple):
     Attributes:
         train (int): Persons for training, one in each photograph.
         val (int): Persons for validation.
-        left_out (int): Persons with fewer than six labelled joints, who are in neither.
+        left_out (int): Persons with fewer than six labelled keypoints, who are in neither.
         dropped_labels (int): Labels outside of their photograph, which were dropped.
         duplicate_pairs (int): Pairs of near-duplicate photographs that were kept together.
     """
@@ -95,12 +87,9 @@ def convert_lspet(
 ) -> LspetSummary:
     """Convert the zip of Leeds Sports Pose Extended, or a part of it, to COCO's layout.
 
-    A hidden folder takes the files until all are there; an error or an interrupt removes it and
-    leaves ``target`` as it was.
-
     Args:
         source (str | Path): ``lspet_dataset.zip``.
-        target (str | Path): Folder that is new or empty.
+        target (str | Path): Folder that is new or empty. It stays so if anything goes wrong.
         val (int): Number of persons for validation, at least 1 and less than there are.
         seed (int): Chooses them, not negative. The same seed gives the same files.
 
@@ -109,145 +98,112 @@ def convert_lspet(
 
     Raises:
         SettingError: If the zip isn't LSPET's or is damaged, if ``target`` isn't new or empty, or
-            if ``val`` or ``seed`` don't fit.
+            if ``val`` doesn't fit.
     """
-    if val < 1 or seed < 0:
-        raise SettingError(f'val is {val} and seed {seed}; val is at least 1 and seed at least 0')
-    with _opened(Path(source)) as archive:
-        all_joints = _read_joints(archive)
-        with new_folder(target) as folder:
-            return _convert(archive, all_joints, folder, val, seed)
+    try:
+        archive = zipfile.ZipFile(source)
+    except (OSError, zipfile.BadZipFile) as error:
+        why = getattr(error, 'strerror', None) or error
+        raise SettingError(f'{source} cannot be read as a zip file ({why})') from error
+    with archive, new_folder(target) as folder:
+        for name in archive.namelist():
+            path = PurePosixPath(name.replace('\\', '/'))
+            if path.is_absolute() or '..' in path.parts:
+                raise SettingError(f'{source}: its member {name} would leave the target folder')
+        return _convert(archive, folder, val, seed)
 
 
-def _convert(
-    archive: zipfile.ZipFile, all_joints: np.ndarray, folder: Path, val: int, seed: int
-) -> LspetSummary:
+def _convert(archive: zipfile.ZipFile, folder: Path, val: int, seed: int) -> LspetSummary:
+    all_keypoints = _read_keypoints(archive)
     train_images, val_images = (image_folder(folder, split) for split in ('train', 'val'))
     train_images.mkdir()
     val_images.mkdir()
     images, annotations, thumbnails, dropped = [], [], [], 0
-    for number, joints in enumerate(tqdm(all_joints, 'converting LSPET', unit='img'), 1):
-        image, content, pixels = _read_photograph(archive, number)
-        marked = joints[:, 2] == 1
-        inside = (joints[:, :2] >= 0) & (joints[:, :2] < (image['width'], image['height']))
-        labelled = marked & inside.all(1)
+    for number, keypoints in enumerate(tqdm(all_keypoints, 'converting LSPET', unit='img'), 1):
+        name = f'im{number:05d}.jpg'
+        content = _read(archive, f'images/{name}')
+        pixels = _decode(content, f'{archive.filename}: images/{name}')
+        height, width = pixels.shape[:2]
+        marked = keypoints[:, 2] == 1
+        labelled = marked & ((keypoints[:, :2] >= 0) & (keypoints[:, :2] < (width, height))).all(1)
         dropped += int(marked.sum() - labelled.sum())
         if labelled.sum() >= _MIN_LABELLED:
+            image = dict(id=number, file_name=name, width=width, height=height, license=1)
             images.append(image)
-            annotations.append(_annotation(image, joints[:, :2], labelled))
-            thumbnails.append(_thumbnail(pixels))
-            (train_images / image['file_name']).write_bytes(content)
+            annotations.append(_annotation(image, keypoints[:, :2], labelled))
+            # One column wider than high: a hash compares neighbours.
+            size = (_HASH_SIZE + 1, _HASH_SIZE)
+            thumbnails.append(cv2.resize(pixels, size, interpolation=cv2.INTER_AREA))
+            (train_images / name).write_bytes(content)
     if len(images) <= val:
         raise SettingError(
-            f'{archive.filename} has {len(images)} persons with {_MIN_LABELLED} labelled joints '
-            f'or more, and val is {val}; it takes less than there are'
+            f'{archive.filename} has {len(images)} persons with {_MIN_LABELLED} labelled '
+            f'keypoints or more, and val is {val}; it takes less than there are'
         )
     pairs = _near_duplicates(thumbnails)
     held_out = _choose(len(images), pairs, val, seed)
     for index in np.flatnonzero(held_out):
         name = images[index]['file_name']
         os.replace(train_images / name, val_images / name)
-    for split, own in (('train', ~held_out), ('val', held_out)):
-        chosen = np.flatnonzero(own)
-        write_annotations(
-            folder,
-            split,
-            [images[i] for i in chosen],
-            [annotations[i] for i in chosen],
-            _INFO,
-            _LICENSE,
+    for split, chosen in (('train', ~held_out), ('val', held_out)):
+        own_images, own_annotations = (
+            list(itertools.compress(records, chosen)) for records in (images, annotations)
         )
-    left_out = len(all_joints) - len(images)
+        write_annotations(folder, split, own_images, own_annotations, _INFO, _LICENSE)
+    left_out = len(all_keypoints) - len(images)
     return LspetSummary(len(images) - val, val, left_out, dropped, len(pairs))
-
-
-@contextmanager
-def _opened(source: Path) -> Iterator[zipfile.ZipFile]:
-    """Open the zip and refuse what isn't LSPET's, by the names of its members."""
-    try:
-        archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
-        why = getattr(error, 'strerror', None) or error
-        raise SettingError(f'{source} cannot be read as a zip file ({why})') from error
-    with archive:
-        names = [name.replace('\\', '/') for name in archive.namelist()]
-        for name in names:
-            if name.startswith('/') or ':' in name or '..' in name.split('/'):
-                raise SettingError(
-                    f'{source} is refused: its member {name} would leave the target folder'
-                )
-        if 'joints.mat' not in names or 'images/im00001.jpg' not in names:
-            raise SettingError(
-                f'{source} is not the zip of Leeds Sports Pose Extended: that one holds '
-                'joints.mat and images/im00001.jpg onward'
-            )
-        yield archive
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> bytes:
     try:
         return archive.read(name)
-    except (KeyError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+    except Exception as error:  # zipfile raises whatever the bytes lead it to
         raise SettingError(
-            f'{archive.filename}: its member {name} cannot be read ({error}); is the file complete?'
+            f'{archive.filename}: its member {name} cannot be read ({error}); is it the whole '
+            'zip of Leeds Sports Pose Extended?'
         ) from error
 
 
-def _read_joints(archive: zipfile.ZipFile) -> np.ndarray:
-    """Read all joints, (N, 14, 3), of photographs 1 to N."""
+def _decode(content: bytes, where: str) -> np.ndarray:
+    # Pillow reports a file that ends early; OpenCV fills it up with grey.
+    try:
+        return np.asarray(Image.open(io.BytesIO(content), formats=['JPEG']).convert('RGB'))
+    except Exception as error:  # Pillow raises whatever the bytes lead it to
+        raise SettingError(f'{where} is damaged or no photograph ({error})') from error
+
+
+def _read_keypoints(archive: zipfile.ZipFile) -> np.ndarray:
+    """Read all keypoints, (N, 14, 3), of photographs 1 to N."""
     content = _read(archive, 'joints.mat')
     where = f'{archive.filename}: joints.mat'
     try:
-        joints = np.asarray(loadmat(io.BytesIO(content))['joints'], float)
+        keypoints = np.asarray(loadmat(io.BytesIO(content))['joints'], float)
     except Exception as error:  # loadmat raises whatever the bytes lead it to
         raise SettingError(f"{where} cannot be read as MATLAB's `joints` ({error})") from error
-    if joints.ndim != 3 or joints.shape[:2] != (14, 3):
-        raise SettingError(f'{where} has joints in shape {joints.shape}; LSPET has (14, 3, N)')
-    joints = joints.transpose(2, 0, 1)
-    marks = joints[..., 2]
-    if not np.isin(marks, (0, 1)).all() or not np.isfinite(joints[marks == 1]).all():
+    if keypoints.ndim != 3 or keypoints.shape[:2] != (14, 3):
+        raise SettingError(f'{where} has joints in shape {keypoints.shape}; LSPET has (14, 3, N)')
+    keypoints = keypoints.transpose(2, 0, 1)
+    marks = keypoints[..., 2]
+    if not np.isin(marks, (0, 1)).all() or not np.isfinite(keypoints[marks == 1]).all():
         raise SettingError(f'{where} has marks other than 0 and 1, or labels that are not finite')
     found = {name for name in archive.namelist() if re.fullmatch(r'images/.+\.jpe?g', name, re.I)}
-    if found != {f'images/im{number:05d}.jpg' for number in range(1, len(joints) + 1)}:
+    if found != {f'images/im{number:05d}.jpg' for number in range(1, len(keypoints) + 1)}:
         raise SettingError(
-            f'{where} has the joints of {len(joints)} photographs, and there are {len(found)}; '
+            f'{where} has the joints of {len(keypoints)} photographs, and there are {len(found)}; '
             'each takes one, images/im00001.jpg onward'
         )
-    return joints
-
-
-def _read_photograph(
-    archive: zipfile.ZipFile, number: int
-) -> tuple[dict[str, Any], bytes, np.ndarray]:
-    """COCO's record of a photograph, its file, and its RGB pixels."""
-    name = f'im{number:05d}.jpg'
-    content = _read(archive, f'images/{name}')
-    # Pillow reports a file that ends early; OpenCV fills it up with grey.
-    try:
-        pixels = np.asarray(Image.open(io.BytesIO(content), formats=['JPEG']).convert('RGB'))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise SettingError(
-            f'{archive.filename}: images/{name} is damaged or no photograph ({error})'
-        ) from error
-    height, width = pixels.shape[:2]
-    return dict(id=number, file_name=name, width=width, height=height, license=1), content, pixels
+    return keypoints
 
 
 def _annotation(image: dict[str, Any], xy: np.ndarray, labelled: np.ndarray) -> dict[str, Any]:
-    """COCO's record of a person.
-
-    Args:
-        image (dict): COCO's record of the photograph.
-        xy (np.ndarray): Joints in LSPET's order, (14, 2).
-        labelled (np.ndarray): Which of them are labelled, bool (14,).
-    """
+    """COCO's record of a person, from LSPET's coordinates (14, 2) and which of them are labels."""
     low, high = xy[labelled].min(0), xy[labelled].max(0)
     padding = _PADDING * (high - low).max()
     low = np.maximum(low - padding, 0)
     extent = np.minimum(high + padding, (image['width'], image['height'])) - low
     keypoints = [0.0] * 15  # of the face
     for name in KEYPOINTS[5:]:
-        row = _JOINTS.index(name)
+        row = _LIMBS.index(name)
         keypoints += [*xy[row].round(2).tolist(), 2] if labelled[row] else [0, 0, 0]
     return dict(
         id=image['id'],
@@ -256,39 +212,31 @@ def _annotation(image: dict[str, Any], xy: np.ndarray, labelled: np.ndarray) -> 
         iscrowd=0,
         bbox=[*low.round(2).tolist(), *extent.round(2).tolist()],
         area=round(_AREA_OF_BOX * float(extent.prod()), 2),
-        num_keypoints=int(labelled[: len(_JOINTS)].sum()),
+        num_keypoints=int(labelled[: len(_LIMBS)].sum()),
         keypoints=keypoints,
     )
-
-
-def _thumbnail(pixels: np.ndarray) -> np.ndarray:
-    """The whole photograph, RGB, one column wider than high: a hash compares neighbours."""
-    return cv2.resize(pixels, (_HASH_SIZE + 1, _HASH_SIZE), interpolation=cv2.INTER_AREA)
 
 
 def _near_duplicates(thumbnails: Sequence[np.ndarray]) -> np.ndarray:
     """Pairs of indices, (P, 2), of thumbnails that show one scene."""
     rgb = np.array(thumbnails, np.float32)
-    grey = rgb.mean(-1)
-    # With bits of -1 and 1 a product of matrices counts those that agree.
-    bits = np.where(np.diff(grey) > 0, np.float32(1), np.float32(-1)).reshape(len(rgb), -1)
+    # With bits of -1 and 1 a product of matrices counts those that agree less those that don't.
+    bits = np.where(np.diff(rgb.mean(-1)) > 0, np.float32(1), np.float32(-1)).reshape(len(rgb), -1)
     colours = rgb.reshape(len(rgb), -1)
     colours -= colours.mean(1, keepdims=True)
     colours /= np.maximum(np.linalg.norm(colours, axis=1, keepdims=True), 1e-6)
+    least = bits.shape[1] - 2 * _MAX_DISTANCE
     pairs = []
     for start in range(0, len(rgb), 1000):  # a matrix of all pairs may not fit into memory
         rows = slice(start, start + 1000)
-        distance = (bits.shape[1] - bits[rows] @ bits.T) / 2
-        near = (distance <= _MAX_DISTANCE) & (colours[rows] @ colours.T >= _MIN_CORRELATION)
-        first, second = np.nonzero(near)
-        first += start
-        pairs.append(np.stack((first, second), 1)[first < second])
+        near = (bits[rows] @ bits.T >= least) & (colours[rows] @ colours.T >= _MIN_CORRELATION)
+        pairs.append(np.argwhere(np.triu(near, start + 1)) + (start, 0))
     return np.concatenate(pairs)
 
 
 def _choose(count: int, pairs: np.ndarray, val: int, seed: int) -> np.ndarray:
     """Draw ``val`` of ``count`` photographs, bool (count,), without parting any of the pairs."""
-    links = coo_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), (count, count))
+    links = coo_matrix((np.ones(len(pairs)), pairs.T), (count, count))
     groups, group = connected_components(links, directed=False)
     sizes = np.bincount(group)
     chosen, missing = np.zeros(groups, bool), val

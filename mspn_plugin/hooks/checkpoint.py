@@ -6,7 +6,6 @@ is left with half a file, or with none.
 """
 
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +16,9 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
-from ..errors import SettingError
+from ..errors import SettingError, first_few
 from ..files import remove_unfinished, writing
-from ..weights.loading import some
+from ..weights.loading import is_intact
 
 
 class WholeFileBackend(LocalBackend):
@@ -29,12 +28,7 @@ class WholeFileBackend(LocalBackend):
     """
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
-        """Write a file.
-
-        Args:
-            obj (bytes): The content.
-            filepath (str | Path): The file; its folder is made if it is missing.
-        """
+        """Write a file; its folder is made if it is missing."""
         path = Path(filepath)
         path.parent.mkdir(parents=True, exist_ok=True)
         with writing(path) as unfinished, unfinished.open('wb') as file:
@@ -54,7 +48,8 @@ class SafeCheckpointHook(CheckpointHook):
     Its arguments and files are those of ``CheckpointHook``. What differs:
 
     - a checkpoint appears whole or not at all, and an outdated one is deleted only afterwards;
-    - ``--resume`` takes the newest checkpoint that is whole, and names those that are not;
+    - ``--resume`` takes the newest checkpoint that is whole, names those that are not, and deletes
+      those that a kill has left beyond ``max_keep_ckpts``;
     - a validation that a kill has cut off is done again, so that the best checkpoint is the one
       that it would have been;
     - weights that are not finite are never saved.
@@ -65,32 +60,17 @@ class SafeCheckpointHook(CheckpointHook):
     file_backend: Any
 
     def before_run(self, runner: Runner) -> None:
-        """Let a run that resumes start from a whole checkpoint.
-
-        Args:
-            runner (Runner): The runner, which has not loaded anything yet.
-
-        Raises:
-            SettingError: If the given file, or every checkpoint in the work folder, is damaged.
-        """
-        if not runner._resume:
-            return
-        if runner._load_from is not None:
-            if os.path.isfile(runner._load_from) and not is_whole(runner._load_from):
-                raise SettingError(
-                    f'{runner._load_from}, from which the run was to resume, is damaged or '
-                    'incomplete; name another one, or give --resume alone for the newest that is '
-                    'whole'
-                )
-            return
+        """Let a run that resumes start from a whole checkpoint, or end if there is none."""
         folder = self._folder(runner)
-        if is_main_process() and folder is not None:
+        if not runner._resume or runner._load_from is not None or folder is None:
+            return
+        if is_main_process():
             newest, damaged = newest_whole(folder, self.filename_tmpl)
             if damaged and newest is None:
                 raise SettingError(
                     f'no checkpoint in {folder} is whole, so there is nothing to resume from: '
-                    f'{some([path.name for path in damaged])}. Without --resume training starts '
-                    'anew'
+                    f'{first_few([path.name for path in damaged])}. Without --resume training '
+                    'starts anew'
                 )
             for path in damaged:
                 runner.logger.warning(
@@ -104,12 +84,9 @@ class SafeCheckpointHook(CheckpointHook):
         barrier()
 
     def before_train(self, runner: Runner) -> None:
-        """Prepare for saving, and validate if a kill has kept the resumed checkpoint from it.
-
-        Args:
-            runner (Runner): The runner, with its checkpoint loaded.
-        """
+        """Prepare for saving, and validate if a kill has kept the resumed checkpoint from it."""
         super().before_train(runner)
+        self._message_hub = runner.message_hub
         self._outdated: dict[str, int] = {}
         if type(self.file_backend) is LocalBackend:
             self.backend_args = dict(backend='mspn_whole')
@@ -118,6 +95,7 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.remove = self._remove_later
             if is_main_process():
                 remove_unfinished(Path(self.out_dir), '.pth')
+                self._remove_left_over()
         if runner.iter > 0:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
             if _validation_is_due(runner):
@@ -125,32 +103,19 @@ class SafeCheckpointHook(CheckpointHook):
                 runner.val_loop.run()
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
-        """Save the best checkpoint, and note in the newest one that it has been validated.
-
-        Args:
-            runner (Runner): The runner.
-            metrics (dict): What the validation gave.
-        """
+        """Save the best checkpoint, and note in the newest one that it has been validated."""
         runner.message_hub.update_info('last_val_iter', runner.iter)
-        self._noted = False
+        self._is_noted = False
         super().after_val_epoch(runner, metrics)
         self._remove_outdated()
         step = runner.epoch if self.by_epoch else runner.iter
         path = self.file_backend.join_path(self.out_dir, self.filename_tmpl.format(step))
-        if not self._noted and self.last_ckpt == path:
+        if not self._is_noted and self.last_ckpt == path:
             meta = dict(epoch=runner.epoch, iter=runner.iter)
             self._save_checkpoint_with_step(runner, step, meta)
 
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
-        """Refuse weights that are not finite.
-
-        Args:
-            runner (Runner): The runner.
-            checkpoint (dict): What is to be saved.
-
-        Raises:
-            SettingError: Naming the first of them. Nothing has been overwritten or deleted then.
-        """
+        """Refuse weights that are not finite, before anything is overwritten or deleted."""
         broken = [
             name
             for name, value in checkpoint['state_dict'].items()
@@ -159,18 +124,20 @@ class SafeCheckpointHook(CheckpointHook):
         if broken:
             raise SettingError(
                 f'after iteration {checkpoint["meta"]["iter"]} the weights are not finite, and '
-                f'were not saved: {some(broken)}. Checkpoints from before are kept. Lower the '
+                f'were not saved: {first_few(broken)}. Checkpoints from before are kept. Lower the '
                 'learning rate (optim_wrapper.optimizer.lr), or clip gradients '
                 '(optim_wrapper.clip_grad.max_norm)'
             )
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, int]) -> None:
         super()._save_checkpoint_with_step(runner, step, meta)
-        self._noted = True
+        self._is_noted = True
         self._remove_outdated()
 
     def _remove_later(self, path: str) -> None:
         self._outdated[path] = os.stat(path).st_mtime_ns
+        # The checkpoint that is saved next tells a run that resumes it what a kill may have left.
+        self._message_hub.update_info('outdated_ckpts', list(self._outdated))
 
     def _remove_outdated(self) -> None:
         for path, time in self._outdated.items():
@@ -178,6 +145,14 @@ class SafeCheckpointHook(CheckpointHook):
             if os.path.isfile(path) and os.stat(path).st_mtime_ns == time:
                 os.remove(path)
         self._outdated.clear()
+        self._message_hub.update_info('outdated_ckpts', [])
+
+    def _remove_left_over(self) -> None:
+        """Delete what a kill has kept from being deleted."""
+        saved = self._message_hub.runtime_info
+        best = [Path(saved[key]).name for key in saved if key.startswith('best_ckpt')]
+        for name in {Path(path).name for path in saved.get('outdated_ckpts', [])}.difference(best):
+            Path(self.out_dir, name).unlink(missing_ok=True)
 
     def _folder(self, runner: Runner) -> Path | None:
         """Where the checkpoints of a run lie, before ``before_train`` has set ``out_dir``."""
@@ -211,35 +186,18 @@ def newest_whole(folder: Path, filename_tmpl: str) -> tuple[Path | None, list[Pa
             # Half a file makes torch and pickle raise nearly anything.
             damaged.append(path)
     for _, _, path in sorted(dated, reverse=True):
-        if is_whole(path):
+        if is_intact(path):
             return path, damaged
         damaged.append(path)
     return None, damaged
 
 
-def is_whole(path: str | Path) -> bool:
-    """Tell whether a file that PyTorch saved is complete and has its checksums.
-
-    Args:
-        path (str | Path): The file. All of it is read.
-
-    Returns:
-        bool: False also for a file that PyTorch did not save.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
-    except (zipfile.BadZipFile, OSError):
-        return False
-
-
 def _validation_is_due(runner: Runner) -> bool:
     """Whether the resumed checkpoint should have been validated and was not."""
-    loop = runner.train_loop
-    if runner.val_loop is None or runner.iter == runner.message_hub.runtime_info.get(
-        'last_val_iter'
-    ):
+    validated = runner.message_hub.runtime_info.get('last_val_iter')
+    if runner.val_loop is None or runner.iter == validated:
         return False
+    loop = runner.train_loop
     if isinstance(loop, EpochBasedTrainLoop):
         done, end = loop.epoch, loop.max_epochs
     else:

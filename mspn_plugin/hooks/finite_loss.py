@@ -27,34 +27,24 @@ class FiniteLossHook(Hook):
         data_batch: Any = None,
         outputs: dict[str, Any] | None = None,
     ) -> None:
-        """Look at the loss of an iteration.
-
-        Args:
-            runner (Runner): The runner.
-            batch_idx (int): The number of the batch in its epoch.
-            data_batch (Any): The batch.
-            outputs (dict, optional): The terms of the loss, which ``RuntimeInfoHook`` has fetched.
-
-        Raises:
-            SettingError: Naming the iteration, the stages, and the checkpoint to go back to.
-        """
+        """Look at the loss; an error names iteration, stages and the checkpoint to go back to."""
         scalars = runner.message_hub.log_scalars
-        terms = {
-            name: scalars[f'train/{name}'].current()
-            for name in outputs or {}
-            if f'train/{name}' in scalars
-        }
-        broken = {name: value for name, value in terms.items() if not math.isfinite(value)}
+        broken = {}
+        for name in outputs or {}:
+            if f'train/{name}' in scalars:
+                value = scalars[f'train/{name}'].current()
+                if not math.isfinite(value):
+                    broken[name] = value
         if not broken:
             return
-        stages = [match[1] for name in broken if (match := re.search(r'stage(\d+)', name))]
-        where = f', in stage {" and ".join(stages)}' if stages else ''
+        stages = re.findall(r'stage(\d+)', ' '.join(broken))
+        in_stages = f', in stage {" and ".join(stages)}' if stages else ''
         values = ', '.join(f'{name}={value}' for name, value in broken.items())
         last = runner.message_hub.runtime_info.get('last_ckpt')
         kept = f'{last} is from before; --resume goes on from it' if last else 'Nothing was saved'
         raise SettingError(
             f'the loss is not finite at iteration {runner.iter + 1} (epoch {runner.epoch + 1})'
-            f'{where}: {values}. {kept}. Lower the learning rate (optim_wrapper.optimizer.lr), '
+            f'{in_stages}: {values}. {kept}. Lower the learning rate (optim_wrapper.optimizer.lr), '
             'lengthen the warm-up (param_scheduler) or clip gradients '
             '(optim_wrapper.clip_grad.max_norm); with --amp, bfloat16 has the range of float32 '
             '(optim_wrapper.dtype=bfloat16)'

@@ -28,55 +28,37 @@ class SampleSeedHook(Hook):
     priority = 'HIGH'
 
     def before_run(self, runner: Runner) -> None:
-        """Remember the seed that the samplers were built with.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Remember the seed that the samplers were built with."""
         self._seed = runner.seed
 
     def before_train(self, runner: Runner) -> None:
-        """Take over the loading of the training data.
-
-        Args:
-            runner (Runner): The runner, with its checkpoint loaded.
-        """
-        loop = runner.train_loop
+        """Take over the loading of the training data."""
+        loop, loader = runner.train_loop, runner.train_dataloader
         # A resumed run has the seed of its checkpoint, and a sampler of the seed before that.
-        sampler = getattr(loop.dataloader.batch_sampler, 'sampler', loop.dataloader.sampler)
-        resumed_other_seed = runner.seed != self._seed
+        has_other_seed = runner.seed != self._seed
         if not isinstance(loop, EpochBasedTrainLoop):
-            if resumed_other_seed:
+            if has_other_seed:
                 runner.logger.warning(
                     'This run draws its data in another order than the one that it resumes; '
                     f'set randomness=dict(seed={runner.seed}) to go on in the same order'
                 )
             return
-        if resumed_other_seed and getattr(sampler, 'seed', None) == self._seed:
+        sampler = getattr(loader.batch_sampler, 'sampler', loader.sampler)
+        if has_other_seed and getattr(sampler, 'seed', None) == self._seed:
             sampler.seed = runner.seed
-        dataset = loop.dataloader.dataset
-        self._samples = _SeededSamples(dataset, runner.seed)
+        self._samples = _SeededSamples(loader.dataset, runner.seed)
         # PyTorch's loaders ask a data set for whole batches where it has this method.
-        dataset.__getitems__ = self._samples
+        loader.dataset.__getitems__ = self._samples
 
     def before_train_epoch(self, runner: Runner) -> None:
-        """Tell the workers which epoch it is.
-
-        Args:
-            runner (Runner): The runner.
-        """
+        """Tell the workers which epoch it is."""
         if isinstance(runner.train_loop, EpochBasedTrainLoop):
             self._samples.epoch.fill_(runner.epoch)
-            set_random_seed(_number(runner.seed, runner.epoch))
+            set_random_seed(_mixed(runner.seed, runner.epoch))
 
 
 class _SeededSamples:
-    """Gets samples from a data set, each with random generators of its own.
-
-    Args:
-        dataset (Dataset): The data set.
-        seed (int): The seed of the run.
-    """
+    """Gets samples from a data set, each with random generators of its own."""
 
     def __init__(self, dataset: Any, seed: int) -> None:
         self.dataset = dataset
@@ -87,7 +69,7 @@ class _SeededSamples:
     def __call__(self, indices: Sequence[int]) -> list[Any]:
         samples = []
         for index in indices:
-            number = _number(self.seed, int(self.epoch), index)
+            number = _mixed(self.seed, int(self.epoch), index)
             np.random.seed(number)
             random.seed(number)
             if get_worker_info() is not None:  # without workers the model draws from the same
@@ -96,6 +78,6 @@ class _SeededSamples:
         return samples
 
 
-def _number(*parts: int) -> int:
+def _mixed(*parts: int) -> int:
     """Mix numbers to one of 32 bits that looks random."""
     return int(np.random.SeedSequence(parts).generate_state(1)[0])

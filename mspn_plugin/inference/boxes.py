@@ -1,4 +1,4 @@
-"""Persons' boxes from files: COCO annotations or detection results."""
+"""Boxes of instances from files: COCO annotations or detection results."""
 
 import json
 import re
@@ -11,40 +11,41 @@ import numpy as np
 
 from ..errors import SettingError
 
-PERSON = 1
-"""The category of persons in COCO's detection results, which carry no names."""
-
 
 class Boxes(NamedTuple):
-    """The persons of one picture.
+    """The instances of one image.
 
     Attributes:
         corners (np.ndarray): float32 left, top, right and bottom in pixels, (N, 4).
         scores (np.ndarray): float32 scores of the boxes, (N,), 1 where a file has none.
-        complaints (list[str]): One message for each box that could not be used.
     """
 
     corners: np.ndarray
     scores: np.ndarray
-    complaints: list[str]
+
+    def overlapping(self, width: int, height: int) -> np.ndarray:
+        """Which boxes have a part of an image of this size, (N,)."""
+        left, top = np.maximum(self.corners[:, :2], 0).T
+        right, bottom = np.minimum(self.corners[:, 2:], (width, height)).T
+        return (left < right) & (top < bottom)
 
 
-def whole_picture(width: int, height: int) -> Boxes:
+def whole_image(width: int, height: int) -> Boxes:
     """One box around everything."""
-    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32), [])
+    return Boxes(np.array([[0, 0, width, height]], np.float32), np.ones(1, np.float32))
 
 
 class BoxFile:
-    """What a file of boxes says, picture by picture.
+    """What a file of boxes says, image by image.
 
-    A file of COCO annotations names its pictures. Detection results have the numbers of pictures
-    only, and those are looked for in the file names, as COCO's pictures have them
-    (``000000397133.jpg``); results of ``mspn_plugin.commands.predict`` carry a ``file_name`` too.
+    A file of COCO annotations names its images. Detection results have the numbers of images only,
+    and those are looked for in the file names, as COCO's images have them (``000000397133.jpg``);
+    results of ``mspn predict`` carry a ``file_name`` too.
 
     Args:
         path (str | Path): A JSON file of COCO annotations, in which crowds and categories other
-            than those with joints are left out, or of COCO detection results, in which categories
-            other than 1 (person) are.
+            than those with keypoints are left out, or of COCO detection results, in which
+            categories other than 1 (person) are.
         min_score (float): Detections below it are left out.
 
     Raises:
@@ -53,135 +54,82 @@ class BoxFile:
 
     def __init__(self, path: str | Path, min_score: float = 0.0) -> None:
         self.path = Path(path)
-        self.is_annotation = False
-        self._ids: dict[str, list[tuple[str, int]]] = defaultdict(list)
-        self._persons: dict[int, list[tuple[Sequence[float], float]]] = defaultdict(list)
-        content = self._read()
-        if isinstance(content, dict) and {'images', 'annotations'} <= set(content):
-            self.is_annotation = True
-            self._take_annotations(content)
-        elif isinstance(content, list) and all(isinstance(entry, dict) for entry in content):
-            self._take_detections(content, min_score)
-        else:
-            kind = 'a list' if isinstance(content, list) else f'a {type(content).__name__}'
-            if isinstance(content, dict):
-                kind = f'an object with {", ".join(list(content)[:5]) or "nothing in it"}'
-            raise SettingError(
-                f'{self.path} holds {kind}; boxes are read from COCO annotations (an object with '
-                'images and annotations) or from COCO detection results (a list of objects with '
-                'image_id, category_id, bbox and score)'
-            )
-
-    def _read(self) -> Any:
+        self._ids: dict[str, int] = {}  # of images, by their names
+        # Left, top, right, bottom and score by the ids of images.
+        self._boxes: dict[int, list[list[float]]] = defaultdict(list)
         try:
-            return json.loads(self.path.read_text(encoding='utf-8'))
-        except OSError as error:
-            raise SettingError(f'the file of boxes {self.path}: {error.strerror}') from error
-        except ValueError as error:
+            content = json.loads(self.path.read_text(encoding='utf-8'))
+            self.is_annotation = isinstance(content, dict)
+            if self.is_annotation:
+                persons = _annotated_persons(content)
+                self._ids = {image['file_name']: image['id'] for image in content['images']}
+            else:
+                persons = [entry for entry in content if entry.get('category_id', 1) == 1]
+                self._ids = {p['file_name']: p['image_id'] for p in persons if 'file_name' in p}
+            for person in persons:
+                x, y, width, height = map(float, person['bbox'])
+                score = float(person.get('score', 1.0))
+                if self.is_annotation or score >= min_score:
+                    self._boxes[person['image_id']].append([x, y, x + width, y + height, score])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingError(
-                f'the file of boxes {self.path} is not JSON ({error}); COCO annotations or '
-                'detection results fit'
+                f'the file of boxes {self.path} cannot be read ({type(error).__name__}: {error}); '
+                'it is to hold COCO annotations (an object with images and annotations) or COCO '
+                'detection results (a list of objects with image_id, category_id, bbox and score)'
             ) from error
 
-    def _take_annotations(self, content: dict[str, Any]) -> None:
-        categories = [c for c in content.get('categories', []) if c.get('keypoints')]
-        wanted = {category['id'] for category in categories}
-        for index, image in enumerate(content['images']):
-            self._name(index, 'images', image.get('file_name'), image.get('id'))
-        for index, annotation in enumerate(content['annotations']):
-            if annotation.get('iscrowd') or (
-                wanted and annotation.get('category_id') not in wanted
-            ):
-                continue
-            box = self._box('annotations', index, annotation)
-            self._persons[annotation['image_id']].append((box, 1.0))
+    def image_id(self, path: Path) -> int | None:
+        """The number of an image: the file's, if it has a name that the path ends with.
 
-    def _take_detections(self, content: list[dict[str, Any]], min_score: float) -> None:
-        for index, entry in enumerate(content):
-            if entry.get('category_id', PERSON) != PERSON:
-                continue
-            box, score = self._box('entry', index, entry), entry.get('score', 1.0)
-            if not isinstance(score, (int, float)):
-                raise SettingError(f'{self.path}, entry {index}: score is {score!r}, not a number')
-            if 'file_name' in entry:
-                self._name(index, 'entry', entry['file_name'], entry['image_id'])
-            if score >= min_score:
-                self._persons[entry['image_id']].append((box, float(score)))
-
-    def _name(self, index: int, where: str, file_name: Any, image_id: Any) -> None:
-        if not isinstance(file_name, str) or not isinstance(image_id, int):
-            raise SettingError(
-                f'{self.path}, {where} {index}: a picture needs a file_name and a whole number as '
-                f'its id, and has {file_name!r} and {image_id!r}'
-            )
-        named = (file_name, image_id)
-        if named not in self._ids[Path(file_name).name]:
-            self._ids[Path(file_name).name].append(named)
-
-    def _box(self, where: str, index: int, entry: dict[str, Any]) -> list[float]:
-        box, image_id = entry.get('bbox'), entry.get('image_id')
-        try:
-            numbers = [float(number) for number in box or []]
-        except (TypeError, ValueError):
-            numbers = []
-        if len(numbers) != 4 or not np.isfinite(numbers).all() or not isinstance(image_id, int):
-            raise SettingError(
-                f'{self.path}, {where} {index}: bbox={box!r}, image_id={image_id!r}; a box is '
-                '[left, top, width, height] in pixels, and a picture has a whole number'
-            )
-        return numbers
-
-    def image_id(self, picture: Path) -> int | None:
-        """The number that the file has for a picture, or that stands in the picture's name.
-
-        Args:
-            picture (Path): Where the picture lies.
-
-        Returns:
-            int | None: The number; None where the file can't be about this picture.
+        Detections without names mean the number in the image's own. None where there is neither.
         """
-        named = self._ids.get(picture.name, [])
-        if len(named) > 1:
-            place = picture.resolve().as_posix()
-            named = [(name, image_id) for name, image_id in named if place.endswith('/' + name)]
-        if named:
-            return named[0][1]
-        return None if self.is_annotation else number_in(picture)
+        parts = path.resolve().parts
+        for first in range(len(parts)):
+            name = Path(*parts[first:]).as_posix()
+            if name in self._ids:
+                return self._ids[name]
+        return None if self.is_annotation else number_in(path)
 
-    def of(self, picture: Path, width: int, height: int) -> Boxes | None:
-        """The persons of a picture, where they lie inside of it at least in part.
+    def boxes_of(self, path: Path, width: int, height: int) -> Boxes:
+        """The boxes of an image, those of annotations cut to it as MMPose's data sets do.
 
-        Args:
-            picture (Path): Where the picture lies.
-            width (int): Its width in pixels.
-            height (int): Its height in pixels.
-
-        Returns:
-            Boxes | None: Its persons; None where the file can't be about this picture.
+        Raises:
+            SettingError: If the file can't be about this image.
         """
-        image_id = self.image_id(picture)
+        image_id = self.image_id(path)
         if image_id is None:
-            return None
-        corners, scores, complaints = [], [], []
-        for (x, y, w, h), score in self._persons.get(image_id, []):
-            left, top, right, bottom = x, y, x + w, y + h
-            if self.is_annotation:  # as MMPose's data sets do
-                left, right = np.clip((left, right), 0, width - 1)
-                top, bottom = np.clip((top, bottom), 0, height - 1)
-            if min(right, width) <= max(left, 0) or min(bottom, height) <= max(top, 0):
-                complaints.append(
-                    f'the box {[x, y, w, h]} has nothing of the picture, which has '
-                    f'{width}x{height} pixels; it is left out'
-                )
-                continue
-            corners.append((left, top, right, bottom))
-            scores.append(score)
-        return Boxes(
-            np.array(corners, np.float32).reshape(-1, 4), np.array(scores, np.float32), complaints
-        )
+            raise SettingError(
+                f'{path}: {self.path} has no image of this name'
+                if self.is_annotation
+                else f'{path} has no number in its name, by which {self.path} could mean it'
+            )
+        rows = np.array(self._boxes[image_id], np.float32).reshape(-1, 5)
+        if self.is_annotation:
+            rows[:, :4] = rows[:, :4].clip(0, [width - 1, height - 1] * 2)
+        return Boxes(rows[:, :4], rows[:, 4])
 
 
-def number_in(picture: Path) -> int | None:
-    """The number that a picture's name is, or ends in: ``COCO_val2014_000000000042.jpg``."""
-    match = re.search(r'(?:^|_)(\d+)$', picture.stem)
+def _annotated_persons(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of what has keypoints, without crowds."""
+    with_keypoints = {c['id'] for c in content.get('categories', []) if c.get('keypoints')}
+    return [
+        annotation
+        for annotation in content['annotations']
+        if not annotation.get('iscrowd')
+        and (not with_keypoints or annotation['category_id'] in with_keypoints)
+    ]
+
+
+def number_in(path: Path) -> int | None:
+    """The number that an image's name is, or ends in: ``COCO_val2014_000000000042.jpg``."""
+    match = re.search(r'(?:^|_)(\d+)$', path.stem)
     return int(match[1]) if match else None
+
+
+def image_ids(paths: Sequence[Path], box_file: BoxFile | None) -> dict[Path, int | None]:
+    """The numbers of images for results: a file's, or those of the names, or else from 1 on."""
+    if box_file:
+        return {path: box_file.image_id(path) for path in paths}
+    numbers = [number_in(path) for path in paths]
+    has_all = None not in numbers and len(set(numbers)) == len(paths)
+    return dict(zip(paths, numbers if has_all else range(1, len(paths) + 1)))

@@ -13,19 +13,17 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
+from mmcv.cnn import fuse_conv_bn
 from mmengine.model import BaseModel
 from mmengine.structures import PixelData
 from mmpose.models.pose_estimators import TopdownPoseEstimator
-from mmpose.models.utils.tta import flip_heatmaps
 from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
-from torch.nn.modules.batchnorm import _BatchNorm
-from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from ..errors import SettingError
-from ..model.backbone import Aggregated, Bottleneck, MSPNBackbone, Stage, UpUnit
-from ..model.head import MultiStageHeatmapHead, UnitHead
+from ..model.backbone import MSPNBackbone
+from ..model.head import MultiStageHeatmapHead, UnitHead, average_flip
+from ..model.stage import Stage, UpUnit, enlarge
 
 _PART_BYTES = 12 * 2**20
 """On a CPU, the most that one feature of the images that go through together takes. It keeps what a
@@ -57,210 +55,27 @@ def fuse(
     return FusedEstimator(estimator, stages, dtype).eval()
 
 
-class FusedConv(nn.Module):
-    """A convolution with what follows it: batch norm, a sum, ReLU.
-
-    On CPUs oneDNN computes all in one go, from weights that are brought into its order once.
-    Elsewhere, and while a graph is recorded, PyTorch's public operators do the same.
-
-    Args:
-        conv (nn.Conv2d): The convolution.
-        norm (nn.Module, optional): The norm after it, in evaluation mode. Batch norms are folded
-            into the convolution, others are kept.
-        activate (nn.Module, optional): The activation after it.
-    """
-
-    def __init__(self, conv: nn.Conv2d, norm: nn.Module | None, activate: nn.Module | None) -> None:
-        super().__init__()
-        if isinstance(norm, _BatchNorm):
-            conv, norm = fuse_conv_bn_eval(copy.deepcopy(conv).eval(), norm.eval()), None
-        self.conv = copy.deepcopy(conv).requires_grad_(False)
-        self.norm = copy.deepcopy(norm)
-        self.activate = copy.deepcopy(activate)
-        self._ordered: Tensor | None = None
-
-    @classmethod
-    def of(cls, module: nn.Module) -> 'FusedConv':
-        """Take over a ``ConvModule`` of mmcv."""
-        conv = cast(Any, module)
-        return cls(
-            conv.conv,
-            conv.norm if conv.with_norm else None,
-            conv.activate if conv.with_activation else None,
-        )
-
-    @property
-    def is_affine(self) -> bool:
-        """Whether it is a 1x1 convolution and nothing else."""
-        return self.conv.kernel_size == (1, 1) and self.norm is None and self.activate is None
-
-    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """Compute activation(norm(conv(x)) + added).
-
-        Args:
-            x (Tensor): Shape (B, C, h, w).
-            added (Tensor, optional): Of the output's shape. It may be overwritten.
-
-        Returns:
-            Tensor: Shape (B, C', h', w').
-        """
-        if self._by_onednn(x):
-            return self._run_onednn(x, added)
-        x = self.conv(x)
-        if self.norm is not None:
-            x = self.norm(x)
-        if added is not None:
-            x = x + added if _recording() else x.add_(added)
-        return x if self.activate is None else self.activate(x)
-
-    def _by_onednn(self, x: Tensor) -> bool:
-        return (
-            x.device.type == 'cpu'
-            and x.dtype in (torch.float32, torch.bfloat16)
-            and self.norm is None
-            and (self.activate is None or type(self.activate) is nn.ReLU)
-            and not _recording()
-            and x.is_contiguous(memory_format=torch.channels_last)
-            and hasattr(torch.ops.mkldnn, '_convolution_pointwise')
-            and torch.backends.mkldnn.is_available()
-        )
-
-    def _run_onednn(self, x: Tensor, added: Tensor | None) -> Tensor:
-        conv, ops = self.conv, torch.ops.mkldnn
-        how = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        if self._ordered is None:
-            self._ordered = ops._reorder_convolution_weight(conv.weight, *how, list(x.shape))
-        then = 'none' if self.activate is None else 'relu'
-        if added is None:
-            return ops._convolution_pointwise(x, self._ordered, conv.bias, *how, then, [], '')
-        return ops._convolution_pointwise_(
-            added, x, self._ordered, conv.bias, *how, 'add', 1.0, then, [], ''
-        )
-
-    def _apply(self, *args: Any, **kwargs: Any) -> 'FusedConv':
-        self._ordered = None  # the weights move or change their type
-        return super()._apply(*args, **kwargs)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, '_ordered': None}
-
-
-class FusedBottleneck(nn.Module):
-    """A :class:`~mspn_plugin.model.backbone.Bottleneck` of fused convolutions."""
-
-    def __init__(self, block: Bottleneck) -> None:
-        super().__init__()
-        self.conv1 = FusedConv(block.conv1, getattr(block, block.norm1_name), block.activate)
-        self.conv2 = FusedConv(block.conv2, getattr(block, block.norm2_name), block.activate)
-        self.conv3 = FusedConv(block.conv3, getattr(block, block.norm3_name), block.activate)
-        self.downsample = None if block.downsample is None else FusedConv.of(block.downsample)
-
-    def forward(self, x: Tensor, keep: bool = False) -> Tensor:
-        """Compute the block's output.
-
-        Args:
-            x (Tensor): The input, which is overwritten unless it goes through ``downsample``.
-            keep (bool): Whether somebody else reads the input too.
-
-        Returns:
-            Tensor: As of the block.
-        """
-        out = self.conv2(self.conv1(x))
-        if self.downsample is not None:
-            return self.conv3(out, self.downsample(x))
-        return self.conv3(out, x.clone() if keep else x)
-
-
-class FusedDownUnit(nn.ModuleList):
-    """A :class:`~mspn_plugin.model.backbone.DownUnit` of fused bottlenecks."""
-
-    def forward(self, x: Tensor, aggregated: Aggregated | None) -> Tensor:
-        """Compute this scale's feature; ``x`` is left as it is."""
-        for index, block in enumerate(self):
-            x = block(x, keep=index == 0)
-        if aggregated is None:
-            return x
-        if _recording():
-            return x + aggregated.down + aggregated.up
-        return x.add_(aggregated.down).add_(aggregated.up)
-
-
-class FusedUpUnit(nn.Module):
-    """An :class:`~mspn_plugin.model.backbone.UpUnit` that convolves before it enlarges.
+class FusedUpUnit(UpUnit):
+    """An :class:`~mspn_plugin.model.stage.UpUnit` that convolves before it enlarges.
 
     Enlarging by ``align_corners=True`` makes means whose weights sum to 1, the same for all
-    channels, and a 1x1 convolution with its norm makes sums over channels, the same for all pixels:
-    the two may change places. In front, the convolution has a quarter of the pixels.
+    channels, and a 1x1 convolution makes sums over channels, the same for all pixels: the two may
+    change places. In front, the convolution has a quarter of the pixels.
 
     Args:
-        unit (UpUnit): The unit.
-        hand_on (bool): Whether a next stage runs.
+        unit (UpUnit): The unit, whose norms are part of the convolutions. Its modules are used.
     """
 
-    def __init__(self, unit: UpUnit, hand_on: bool) -> None:
-        super().__init__()
-        self.in_skip = FusedConv.of(unit.in_skip)
-        self.in_skip.activate = copy.deepcopy(unit.activate)
-        self.up_conv = None if unit.up_conv is None else FusedConv.of(unit.up_conv)
-        handing = [unit.out_skip1, unit.out_skip2, unit.cross_conv]
-        self.out_skip1, self.out_skip2, self.cross_conv = (
-            FusedConv.of(conv) if hand_on and conv is not None else None for conv in handing
-        )
+    def __init__(self, unit: UpUnit) -> None:
+        nn.Module.__init__(self)
+        for name, module in unit.named_children():
+            self.add_module(name, module)
+        for name in {'up_conv', 'out_skip1', 'out_skip2', 'cross_conv'} - self._modules.keys():
+            setattr(self, name, None)
 
-    def forward(
-        self, down: Tensor, coarser: Tensor | None = None
-    ) -> tuple[Tensor, Aggregated | None, Tensor | None]:
-        """Compute what the unit computes, with the same arguments and results."""
-        added = None
-        if self.up_conv is not None and coarser is not None:
-            size = down.shape[2:]
-            if self.up_conv.is_affine:
-                added = enlarge(self.up_conv(coarser), size)
-            else:
-                added = self.up_conv(enlarge(coarser, size))
-        up = self.in_skip(down, added)
-        aggregated = None
-        if self.out_skip1 is not None and self.out_skip2 is not None:
-            aggregated = Aggregated(self.out_skip1(down), self.out_skip2(up))
-        return up, aggregated, None if self.cross_conv is None else self.cross_conv(up)
-
-
-class FusedStage(nn.Module):
-    """A stage of the backbone made of fused units; it puts out its finest unit only."""
-
-    def __init__(self, stage: Stage, hand_on: bool) -> None:
-        super().__init__()
-        self.down = nn.ModuleList(
-            FusedDownUnit(FusedBottleneck(block) for block in cast(Any, unit))
-            for unit in stage.downsample.values()
-        )
-        self.up = nn.ModuleList(
-            FusedUpUnit(cast(UpUnit, unit), hand_on) for unit in stage.upsample.values()
-        )
-
-    def forward(
-        self, x: Tensor, given: Sequence[Aggregated | None] | None
-    ) -> tuple[Tensor, Tensor | None, list[Aggregated | None]]:
-        """Run the stage.
-
-        Args:
-            x (Tensor): The feature that it starts from.
-            given (Sequence, optional): What the previous stage's scales give, finest first.
-
-        Returns:
-            tuple: The finest unit's feature, the feature that starts the next stage (or None), and
-            what each scale gives the next stage, finest first.
-        """
-        downs = []
-        for scale, unit in enumerate(self.down):
-            x = unit(x, None if given is None else given[scale])
-            downs.append(x)
-        up = handed = None
-        gives: list[Aggregated | None] = []
-        for unit, down in zip(self.up, reversed(downs)):
-            up, aggregated, handed = unit(down, up)
-            gives.insert(0, aggregated)
-        return cast(Tensor, up), handed, gives
+    def take_in(self, coarser: Tensor, size: Sequence[int]) -> Tensor:
+        """Bring the coarser scale's up feature to this scale's size, as the unit does."""
+        return enlarge(cast(nn.Module, self.up_conv)(coarser), size)
 
 
 class FusedNetwork(nn.Module):
@@ -277,19 +92,25 @@ class FusedNetwork(nn.Module):
         self, backbone: MSPNBackbone, head: MultiStageHeatmapHead, stages: int, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        conv, self.pool = backbone.top.top
-        self.stem = FusedConv.of(conv)
-        self.stages = nn.ModuleList(
-            FusedStage(cast(Stage, stage), hand_on=s < stages - 1)
-            for s, stage in enumerate(backbone.multi_stage_mspn[:stages])
-        )
+        self.backbone = copy.deepcopy(backbone)
+        self.backbone.active_stages = self.backbone.num_stages = stages
+        self.backbone.multi_stage_mspn = self.backbone.multi_stage_mspn[:stages]
+        self.backbone.channels_last = True
+        self.backbone.with_cp = False
         unit_head = cast(UnitHead, head.predict_layers[stages * head.num_units - 1])
-        self.size = unit_head.size
+        self.head, self.size = copy.deepcopy(unit_head.conv_layers), unit_head.size
+        fuse_conv_bn(self.eval())
+        for stage in cast(Sequence[Stage], self.backbone.multi_stage_mspn):
+            stage.with_cp = False
+            for name, unit in cast(Any, stage.upsample).items():
+                if stage is self.backbone.multi_stage_mspn[-1]:
+                    unit.out_skip1 = unit.out_skip2 = unit.cross_conv = None
+                if unit.up_conv is not None and isinstance(unit.up_conv.norm, nn.Identity):
+                    stage.upsample[name] = FusedUpUnit(unit)
         # Of one image's feature at the finest scale.
         self.feature_bytes = head.unit_channels * math.prod(self.size) * dtype.itemsize
-        self.head = nn.ModuleList(FusedConv.of(c) for c in unit_head.conv_layers)
-        self.requires_grad_(False)
         self.dtype = dtype
+        self.requires_grad_(False)
         cast(Any, self).to(dtype=dtype, memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -303,24 +124,15 @@ class FusedNetwork(nn.Module):
         Returns:
             Tensor: float32 heatmaps of the last stage's last unit, (B, K, H, W).
         """
-        if images.device.type != 'cpu' or _recording():
-            return self._run(images)
+        recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
         parts = math.ceil(len(images) / max(1, _PART_BYTES // self.feature_bytes))
-        if parts <= 1:
+        if recorded or images.device.type != 'cpu' or parts <= 1:
             return self._run(images)
         return torch.cat([self._run(part) for part in images.tensor_split(parts)])
 
     def _run(self, images: Tensor) -> Tensor:
-        x = images.to(self.dtype)
-        if not _recording():
-            x = x.contiguous(memory_format=torch.channels_last)
-        x = self.pool(self.stem(x))
-        up, given = None, None
-        for stage in self.stages:
-            up, x, given = stage(x, given)
-        for conv in self.head:
-            up = conv(up)
-        return enlarge(cast(Tensor, up), self.size).float().contiguous()
+        features = self.backbone(images.to(self.dtype))
+        return enlarge(self.head(features[-1][-1]), self.size).float().contiguous()
 
 
 class FusedEstimator(TopdownPoseEstimator):
@@ -364,13 +176,7 @@ class FusedEstimator(TopdownPoseEstimator):
         if not self.test_cfg.get('flip_test', False):
             return self.network(inputs)
         heatmaps, mirrored = self.network(torch.cat((inputs, inputs.flip(-1)))).chunk(2)
-        mirrored = flip_heatmaps(
-            mirrored,
-            flip_indices=samples[0].metainfo['flip_indices'],
-            flip_mode=self.test_cfg.get('flip_mode', 'heatmap'),
-            shift_heatmap=self.test_cfg.get('shift_heatmap', False),
-        )
-        return (heatmaps + mirrored) * 0.5
+        return average_flip(heatmaps, mirrored, samples, self.test_cfg)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
         """Predict poses, as ``TopdownPoseEstimator.predict`` does.
@@ -400,15 +206,3 @@ class FusedEstimator(TopdownPoseEstimator):
 
     def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
         return self.network(inputs)
-
-
-def enlarge(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Enlarge (B, C, h, w) to a (height, width), with the corners' pixels on each other."""
-    if not _recording() and x.shape[2:] == torch.Size(size):
-        return x
-    return F.interpolate(x, size=tuple(size), mode='bilinear', align_corners=True)
-
-
-def _recording() -> bool:
-    """Whether a graph is made of what is computed, so that nothing may be overwritten."""
-    return torch.jit.is_tracing() or torch.compiler.is_compiling()

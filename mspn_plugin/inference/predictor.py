@@ -1,33 +1,29 @@
-"""From pictures and boxes to poses: the estimator, and batches of persons across pictures."""
+"""From images and boxes to poses: the estimator, and batches of instances across images."""
 
-from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+import math
+from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import (
-    Any,
-    NamedTuple,
-    TypeVar,
-)
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.structures import PoseDataSample
 from torch import nn
 
-from ..errors import SettingError, about
-from ..weights.loading import check_origin, misshapen, read_checkpoint, some, weights_in
+from ..config_files import read_config
+from ..errors import SettingError, in_one_line, naming
+from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
-
-Key = TypeVar('Key')
 
 
 def load_estimator(
     config: str | Path | Config,
     checkpoint: str | Path,
     device: str = 'cpu',
-    cfg_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Build a pose estimator and load all of its weights.
 
@@ -38,7 +34,6 @@ def load_estimator(
         config (str | Path | Config): A config of MMPose.
         checkpoint (str | Path): A checkpoint of MMEngine: a file or a URL.
         device (str): ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ...
-        cfg_options (dict, optional): Settings that replace the config's, by dotted names.
 
     Returns:
         nn.Module: The estimator in evaluation mode, with ``cfg`` and ``dataset_meta`` as
@@ -49,64 +44,30 @@ def load_estimator(
     """
     from mmpose.apis import init_model  # imports detectors and plots, which export has no use for
 
-    if isinstance(config, (str, Path)):
-        if not Path(config).is_file():
-            raise SettingError(f'there is no config {config}')
-        config = Config.fromfile(config)
-    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
-        raise SettingError(f'device={device!r}, but torch sees no GPU here; use cpu')
-    if 'model' not in config:
-        raise SettingError(f'the config {config.filename} has no `model`')
-    estimator = init_model(config, None, 'cpu', cfg_options)
-    loaded = _load(checkpoint)
-    weights = loaded.get('state_dict', loaded)
-    with about(str(checkpoint)):
-        check_origin(weights_in(loaded))
-    _check_weights(weights, estimator.state_dict(), checkpoint)
-    estimator.load_state_dict(weights)
+    if not isinstance(config, Config):
+        config = read_config(config)
+    estimator = init_model(config, None, 'cpu')
+    loaded = read_checkpoint(checkpoint)
+    with naming(str(checkpoint)):
+        check_estimator_weights(loaded, estimator, whole=True)
+    try:
+        estimator.load_state_dict(weights_in(loaded, ['state_dict']))
+    except RuntimeError as error:
+        raise SettingError(
+            f'{checkpoint} does not fit the config {config.filename} ({in_one_line(error)})'
+        ) from error
     meta = loaded.get('meta', {}) if 'state_dict' in loaded else {}
     estimator.dataset_meta = meta.get('dataset_meta', estimator.dataset_meta)
     return estimator.to(device)
 
 
-def _load(checkpoint: str | Path) -> dict[str, Any]:
-    if '://' not in str(checkpoint) and not Path(checkpoint).is_file():
-        raise SettingError(f'there is no checkpoint {checkpoint}')
-    loaded = read_checkpoint(str(checkpoint))
-    if not isinstance(loaded, dict):
-        raise SettingError(f'{checkpoint} holds a {type(loaded).__name__}, not a checkpoint')
-    return loaded
-
-
-def _check_weights(
-    given: Mapping[str, Any], own: Mapping[str, Any], checkpoint: str | Path
-) -> None:
-    missing = [key for key in own if key not in given]
-    strange = [key for key in given if key not in own]
-    other = misshapen(given, own)
-    if missing or strange or other:
-        parts = [
-            f'{what}: {some(keys)}'
-            for what, keys in (
-                ('missing', missing),
-                ('not known', strange),
-                ('of another shape', other),
-            )
-            if keys
-        ]
-        raise SettingError(
-            f'the checkpoint {checkpoint} is of another network than the config describes '
-            f'({"; ".join(parts)}); use the config that it was trained with'
-        )
-
-
 class Poses(NamedTuple):
-    """The poses of a picture's persons.
+    """The poses of an image's instances.
 
     Attributes:
-        keypoints (np.ndarray): float32 joints in the picture's pixels, (N, K, 2).
-        scores (np.ndarray): float32 scores of the joints, (N, K).
-        boxes (Boxes): The persons' boxes.
+        keypoints (np.ndarray): float32 keypoints in the image's pixels, (N, K, 2).
+        scores (np.ndarray): float32 scores of the keypoints, (N, K).
+        boxes (Boxes): The instances' boxes.
     """
 
     keypoints: np.ndarray
@@ -115,113 +76,80 @@ class Poses(NamedTuple):
 
 
 class PosePredictor:
-    """Predicts the poses of persons, in batches that may reach over several pictures.
+    """Predicts poses in batches that may reach over several images.
 
     Crops are made by the test pipeline of the estimator's config, and the estimator's own
     ``test_step`` predicts, so that results are those of ``inference_topdown`` and ``mim test``.
 
     Args:
         estimator (nn.Module): From :func:`load_estimator` or MMPose's ``init_model``, fused or not.
-        batch_size (int): How many persons the network is given at a time.
+        batch_size (int): How many instances the network is given at most at a time.
     """
 
     def __init__(self, estimator: Any, batch_size: int = 16) -> None:
-        if batch_size < 1:
-            raise SettingError(f'batch_size={batch_size} must be at least 1')
-        self.estimator: Any = estimator
+        self.estimator = estimator
         self.batch_size = batch_size
-        init_default_scope(self.estimator.cfg.get('default_scope', 'mmpose'))
-        self.pipeline = Compose(self.estimator.cfg.test_dataloader.dataset.pipeline)
+        init_default_scope(estimator.cfg.get('default_scope', 'mmpose'))
+        self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
 
-    def __call__(self, picture: np.ndarray, boxes: Boxes) -> Poses:
-        """Predict the poses of one picture's persons.
-
-        Args:
-            picture (np.ndarray): uint8 BGR, (height, width, 3).
-            boxes (Boxes): The persons.
-
-        Returns:
-            Poses: Their poses, in the order of the boxes.
-        """
-        return next(iter(self.stream([(None, picture, boxes)])))[1]
+    def __call__(self, image: np.ndarray, boxes: Boxes) -> Poses:
+        """Predict the poses of one image's instances; the image is uint8 BGR."""
+        return next(self.stream([(None, image, boxes)]))[1]
 
     def stream(
-        self, pictures: Iterable[tuple[Key, np.ndarray, Boxes]]
-    ) -> Iterator[tuple[Key, Poses]]:
-        """Predict the poses of many pictures' persons.
+        self, images: Iterable[tuple[Any, np.ndarray, Boxes]]
+    ) -> Iterator[tuple[Any, Poses]]:
+        """Predict the poses of many images' instances.
 
         Args:
-            pictures (Iterable): Of anything that the caller knows a picture by, the picture
-                (uint8 BGR) and its persons. It is read as far as a batch needs.
+            images (Iterable): Of anything that the caller knows an image by, the image (uint8 BGR)
+                and its instances. It is read as far as a batch needs.
 
         Yields:
-            tuple: What the picture is known by, and its poses; in the order given.
+            tuple: What the image is known by, and its poses; in the order given.
         """
-        waiting: deque[tuple[Key, Boxes]] = deque()
+        waiting: list[tuple[Any, Boxes]] = []
         crops: list[dict[str, Any]] = []
-        found: deque[tuple[np.ndarray, np.ndarray]] = deque()
-        for key, picture, boxes in pictures:
+        for key, image, boxes in images:
             waiting.append((key, boxes))
-            crops += [
-                self.crop(picture, corners, score)
-                for corners, score in zip(boxes.corners, boxes.scores)
-            ]
-            while len(crops) >= self.batch_size:
-                found += self.predict(crops[: self.batch_size])
-                del crops[: self.batch_size]
-            # Pictures without persons must not pile up behind one that waits for its batch.
-            if len(waiting) > self.batch_size:
-                found += self.predict(crops)
-                crops.clear()
-            yield from self._complete(waiting, found)
-        found += self.predict(crops)
-        yield from self._complete(waiting, found)
+            crops += [self.crop(image, *box) for box in zip(*boxes)]
+            # Images without instances must not pile up.
+            if max(len(crops), len(waiting)) >= self.batch_size:
+                yield from self._predict(waiting, crops)
+                waiting, crops = [], []
+        yield from self._predict(waiting, crops)
 
-    def _complete(
-        self,
-        waiting: deque[tuple[Key, Boxes]],
-        found: deque[tuple[np.ndarray, np.ndarray]],
-    ) -> Iterator[tuple[Key, Poses]]:
-        while waiting and len(waiting[0][1].corners) <= len(found):
-            key, boxes = waiting.popleft()
-            persons = [found.popleft() for _ in boxes.corners]
-            joints = len(self.estimator.dataset_meta['keypoint_id2name'])
-            keypoints = np.array([k for k, _ in persons], np.float32).reshape(-1, joints, 2)
-            scores = np.array([s for _, s in persons], np.float32).reshape(-1, joints)
-            yield key, Poses(keypoints, scores, boxes)
+    def _predict(
+        self, waiting: list[tuple[Any, Boxes]], crops: list[dict[str, Any]]
+    ) -> Iterator[tuple[Any, Poses]]:
+        """Predict all crops in batches of about the same size, and give them to their images."""
+        bounds = np.linspace(0, len(crops), math.ceil(len(crops) / self.batch_size) + 1).astype(int)
+        samples: list[PoseDataSample] = []
+        for first, last in pairwise(bounds):
+            with torch.inference_mode():
+                samples += self.estimator.test_step(pseudo_collate(crops[first:last]))
+        num_keypoints = len(self.estimator.dataset_meta['keypoint_id2name'])
+        for key, boxes in waiting:
+            count = len(boxes.corners)
+            instances = [sample.pred_instances for sample in samples[:count]]
+            del samples[:count]
+            keypoints = np.array([i.keypoints[0] for i in instances], np.float32)
+            scores = np.array([i.keypoint_scores[0] for i in instances], np.float32)
+            shape = (count, num_keypoints)
+            yield key, Poses(keypoints.reshape(*shape, 2), scores.reshape(shape), boxes)
 
-    def crop(self, picture: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
-        """Cut a person out, by the config's test pipeline.
+    def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
+        """Cut an instance out, as MMPose's data sets do: ``inputs`` and ``data_samples``.
 
         Args:
-            picture (np.ndarray): uint8 BGR, (height, width, 3).
+            image (np.ndarray): uint8 BGR, (height, width, 3).
             corners (np.ndarray): left, top, right and bottom of its box in pixels, (4,).
             score (float): The box's score.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``, as MMPose's data sets give them.
         """
-        person = dict(
-            img=picture,
+        instance = dict(
+            img=image,
             bbox=np.asarray(corners, np.float32)[None],
             bbox_score=np.array([score], np.float32),
             **self.estimator.dataset_meta,
         )
-        return self.pipeline(person)
-
-    def predict(self, crops: list[dict[str, Any]]) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Predict one batch.
-
-        Args:
-            crops (list[dict]): Of :meth:`crop`.
-
-        Returns:
-            list: Per person joints in the picture's pixels, (K, 2), and their scores, (K,).
-        """
-        if not crops:
-            return []
-        with torch.inference_mode():
-            samples = self.estimator.test_step(pseudo_collate(crops))
-        return [
-            (s.pred_instances.keypoints[0], s.pred_instances.keypoint_scores[0]) for s in samples
-        ]
+        return self.pipeline(instance)

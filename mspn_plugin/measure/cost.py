@@ -1,8 +1,6 @@
-"""What a network costs, counted rather than timed: parameters, multiply-adds and memory."""
+"""What a network costs, counted rather than timed: multiply-adds and memory."""
 
-import math
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,25 +10,13 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def parameters(model: nn.Module) -> int:
-    """The number of parameters of a model, frozen ones included."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def multiply_adds(call: Callable[[], object]) -> int:
     """Count the multiply-adds of convolutions and matrix products in a call.
 
-    They are counted where they run, so that layers that are written as functions count as well.
-    Normalisation, activation, pooling, resizing and other element-wise work isn't counted, as is
-    the custom in the field's tables.
-
-    Args:
-        call (Callable): A callable without arguments, usually a forward pass.
-
-    Returns:
-        int: Multiply-adds, one for each multiplication with its addition.
+    Element-wise work, such as normalisation and activation, isn't counted, as is the custom in the
+    field's tables.
     """
-    counter = FlopCounterMode(display=False, custom_mapping=_onednn_convolutions())
+    counter = FlopCounterMode(display=False)
     # The fused attention of the CPU is not among the operators that are counted; its plain form,
     # two matrix products, is.
     with sdpa_kernel(SDPBackend.MATH), torch.no_grad(), counter:
@@ -39,15 +25,7 @@ def multiply_adds(call: Callable[[], object]) -> int:
 
 
 def kept_by_training(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
-    """The tensors that a training keeps between steps.
-
-    Args:
-        model (nn.Module): The model, whose gradients have been dropped.
-        optimizer (Optimizer): Its optimizer, which has made a step.
-
-    Returns:
-        list[Tensor]: Parameters, buffers and the optimizer's state, for :func:`peak_memory`.
-    """
+    """Parameters, buffers and the state of an optimizer that has made a step."""
     state = [
         value
         for values in optimizer.state.values()
@@ -55,25 +33,6 @@ def kept_by_training(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
         if torch.is_tensor(value)
     ]
     return [*model.parameters(), *model.buffers(), *state]
-
-
-def _onednn_convolutions() -> dict[Any, Callable[..., int]]:
-    """Formulas for the operators that a fused network calls on CPUs, which the counter lacks."""
-
-    def convolution(image: Any, weight: Any, *rest: Any, out_shape: Any, **kwargs: Any) -> int:
-        return 2 * math.prod(out_shape) * math.prod(weight[1:])
-
-    def added_convolution(added: Any, image: Any, weight: Any, *rest: Any, **kwargs: Any) -> int:
-        return convolution(image, weight, **kwargs)
-
-    return {
-        getattr(torch.ops.mkldnn, name): formula
-        for name, formula in (
-            ('_convolution_pointwise', convolution),
-            ('_convolution_pointwise_', added_convolution),
-        )
-        if hasattr(torch.ops.mkldnn, name)
-    }
 
 
 def peak_memory(

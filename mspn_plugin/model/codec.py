@@ -1,8 +1,8 @@
-"""Coarse-to-fine heatmaps: the targets of the paper's section 3.3, and joints read from heatmaps.
+"""Coarse-to-fine heatmaps: the targets of the paper's section 3.3.
 
-The same joints are drawn once per level, with a wide Gaussian for early stages and coarse units
+The same keypoints are drawn once per level, with a wide Gaussian for early stages and coarse units
 and a narrow one for late stages and fine units. One codec draws all levels, in the data loader or
-on the model's device, and turns the network's heatmaps into joints.
+on the model's device, and turns the network's heatmaps into keypoints.
 """
 
 import operator
@@ -11,24 +11,29 @@ from collections.abc import Sequence
 import cv2
 import numpy as np
 import torch
-import torch.nn.functional as F
 from mmpose.codecs.base import BaseKeypointCodec
 from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from ..errors import SettingError
 from ..settings import check_switches
+from .decoding import locate_exact, locate_shifted
 
 PEAK = 255.0
 """The highest value of a target."""
 
-DECODINGS = {False: ('megvii', 'mmpose'), True: ('unbiased',)}
-"""The values of ``decoding`` that fit ``unbiased``, the default first."""
+_LOWEST_EXPONENT = -40.0
+"""Keeps a Gaussian's tail from numbers so small (denormal) that processors slow down."""
+
+_CPU = torch.device('cpu')
+
+_LARGEST_BLUR = 19
+"""The release blurs a map with a border of 10 pixels, more than half of such a kernel."""
 
 
 @KEYPOINT_CODECS.register_module()
 class CoarseToFineHeatmap(BaseKeypointCodec):
-    """Draw joints as one heatmap per level, coarse to fine, and read joints from heatmaps.
+    """Draw keypoints as one heatmap per level, coarse to fine, and read them from heatmaps.
 
     One dict of this codec serves as ``GenerateTarget(encoder=...)`` and as the head's
     ``decoder``. Coordinates are pixels of the network's input, x before y, and whole numbers are
@@ -42,12 +47,12 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
             Gaussian kernel in heatmap pixels: odd, positive, never growing. Defaults to the
             authors' kernels.
         unbiased (bool): Whether to draw Gaussians at the exact positions and to recover those.
-            By default joints are put into whole heatmap pixels, as the authors do.
-        decoding (str, optional): How joints are read: ``'megvii'`` as the authors do, or
-            ``'mmpose'`` as MMPose's ``MegviiHeatmap`` with the last of ``kernel_sizes`` does; with
-            ``unbiased`` only ``'unbiased'``. Defaults to the first that fits.
+            By default keypoints are put into whole heatmap pixels and read as the authors do.
         draw_on_device (bool): Whether :meth:`encode` leaves the drawing to the head, which calls
             :meth:`draw`.
+        blur_kernel_size (int): The size of the kernel that heatmaps are blurred with before the
+            authors' decoding: odd, up to 19. The authors have 5 for COCO and 9 for MPII. Not used
+            with ``unbiased``.
 
     Raises:
         SettingError: If an argument does not fit; its text says what does.
@@ -67,8 +72,8 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         heatmap_size: tuple[int, int] = (48, 64),
         kernel_sizes: Sequence[int] = (15, 11, 9, 7, 5),
         unbiased: bool = False,
-        decoding: str | None = None,
         draw_on_device: bool = False,
+        blur_kernel_size: int = 5,
     ) -> None:
         super().__init__()
         check_switches(unbiased=unbiased, draw_on_device=draw_on_device)
@@ -85,32 +90,28 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 f'heatmap_size={self.heatmap_size} is too small for unbiased=True, which needs at '
                 'least 3 pixels each way'
             )
+        if blur_kernel_size not in range(1, _LARGEST_BLUR + 1, 2):
+            raise SettingError(
+                f'blur_kernel_size={blur_kernel_size!r} must be an odd number from 1 to '
+                f'{_LARGEST_BLUR}, such as 5 or 9'
+            )
         self.kernel_sizes = _kernel_sizes(kernel_sizes)
         self.unbiased = bool(unbiased)
-        self.decoding = DECODINGS[self.unbiased][0] if decoding is None else decoding
-        if self.decoding not in DECODINGS[self.unbiased]:
-            fitting = ' or '.join(map(repr, DECODINGS[self.unbiased]))
-            raise SettingError(
-                f'decoding={decoding!r} does not fit unbiased={self.unbiased}, which takes '
-                f'{fitting}'
-            )
         self.draw_on_device = bool(draw_on_device)
-
+        self.blur_kernel_size = blur_kernel_size
         self._stride = tuple(p // c for p, c in zip(self.input_size, self.heatmap_size))
-        self._stride_array = np.array(self._stride, np.float32)
-        self._pixels = [np.arange(size, dtype=np.float32) for size in self.heatmap_size]
-        # Per axis, (level, joint's pixel, pixel).
-        self._profiles = [
-            np.stack([_impulse_profiles(size, kernel) for kernel in self.kernel_sizes])
-            for size in self.heatmap_size
-        ]
-        self._profiles[1] *= PEAK
-        self._device_profiles: dict[torch.device, list[Tensor]] = {}
-        widest = self.kernel_sizes[0]
-        self._window_starts = [_window_starts(size, widest) for size in self.heatmap_size]
-        self._representatives = [_representatives(size, widest) for size in self.heatmap_size]
-        self._windows: dict[tuple[int, int], np.ndarray] = {}
-        self._mmpose_kernel = _half_kernel(self.kernel_sizes[-1])
+        self._blur_kernel = _half_kernel(blur_kernel_size)
+        # What drawing needs, on each device that it was asked for.
+        self._constants = {
+            _CPU: {
+                'stride': torch.tensor(self._stride),
+                'input_size': torch.tensor(self.input_size),
+                'heatmap_size': torch.tensor(self.heatmap_size),
+                'decays': torch.tensor([_decay(kernel) for kernel in self.kernel_sizes]),
+                'columns': _impulse_profiles(self.heatmap_size[0], self.kernel_sizes),
+                'rows': _impulse_profiles(self.heatmap_size[1], self.kernel_sizes),
+            }
+        }
 
     @property
     def num_levels(self) -> int:
@@ -123,17 +124,18 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         keypoints_visible: np.ndarray | None = None,
         keypoints_visible_weights: np.ndarray | None = None,
     ) -> dict:
-        """Draw one person's joints on every level.
+        """Draw one instance's keypoints on every level.
 
-        A joint is drawn if its visibility is at least 0.5 and it lies inside the input. Any other
-        has weight 0 and an empty map, and an invisible one may have any coordinates. Inside means
-        0 <= x < width; with ``unbiased`` -1 < x < width, so that flipping keeps joints inside.
+        A keypoint is drawn if its visibility is at least 0.5 and it lies inside the input. Any
+        other has weight 0 and an empty map, and an invisible one may have any coordinates. Inside
+        means 0 <= x < width; with ``unbiased`` -1 < x < width, so that flipping keeps keypoints
+        inside.
 
         Args:
-            keypoints (np.ndarray): Joints in input pixels, shape (1, K, 2).
+            keypoints (np.ndarray): Keypoints in input pixels, shape (1, K, 2).
             keypoints_visible (np.ndarray, optional): Visibility of shape (1, K). By default all
-                joints are visible.
-            keypoints_visible_weights (np.ndarray, optional): Shape (1, K), 1 where a joint is
+                keypoints are visible.
+            keypoints_visible_weights (np.ndarray, optional): Shape (1, K), 1 where a keypoint is
                 clearly visible: what ``GenerateTarget`` splits off ``keypoints_visible`` of shape
                 (1, K, 2). It is handed on.
 
@@ -142,94 +144,41 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
             - heatmaps (list[np.ndarray]): Per level float32 targets from 0 to 255, shape
               (K, H, W). Not with ``draw_on_device``.
-            - keypoint_labels (np.ndarray): The joints, float32 of shape (1, K, 2), at 0 where the
-              weight is 0. Only with ``draw_on_device``.
-            - keypoint_weights (np.ndarray): The visibility of drawn joints and 0 for others,
+            - keypoint_labels (np.ndarray): The keypoints, float32 of shape (1, K, 2), at 0 where
+              the weight is 0. Only with ``draw_on_device``.
+            - keypoint_weights (np.ndarray): The visibility of drawn keypoints and 0 for others,
               float32 of shape (L, 1, K), or (1, K) with ``draw_on_device``.
             - keypoints_visible_weights (np.ndarray): If given, in the shape of
               ``keypoint_weights``.
 
         Raises:
-            SettingError: If a shape does not fit, or a visible joint is NaN or infinite.
+            SettingError: If a shape does not fit, or a visible keypoint is NaN or infinite.
         """
-        joints, visible = _one_person(keypoints, keypoints_visible)
-        cells, inside = self._cells(joints)
-        drawn = inside & (visible >= 0.5)
-        labels = dict(keypoint_weights=np.where(drawn, visible, np.float32(0))[None])
+        keypoints, visible = _one_instance(keypoints, keypoints_visible)
+        cells, inside = self._cells(torch.from_numpy(keypoints))
+        drawn = inside.numpy() & (visible >= 0.5)
+        labels = dict(keypoint_weights=np.where(drawn, visible, np.float32(0)))
         if keypoints_visible_weights is not None:
             labels['keypoints_visible_weights'] = np.asarray(keypoints_visible_weights)
         if self.draw_on_device:
-            return dict(keypoint_labels=np.where(drawn[:, None], joints, 0)[None], **labels)
-        draw = self._draw_gaussians if self.unbiased else self._draw_cells
+            return dict(keypoint_labels=np.where(drawn[..., None], keypoints, 0), **labels)
+        maps = self._draw(cells, torch.from_numpy(drawn), slice(None))
         # MMEngine wants all labels of a sample to be equally long, and MMPose's head a weight for
         # every level.
         return dict(
-            heatmaps=list(draw(cells, np.flatnonzero(drawn))),
+            heatmaps=list(maps.squeeze(1).numpy()),
             **{name: np.repeat(label[None], self.num_levels, 0) for name, label in labels.items()},
         )
 
-    def _cells(self, joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The joints (K, 2) in heatmap pixels, and whether they are inside the input, (K,)."""
-        if self.unbiased:
-            inside = (joints > -1) & (joints < self.input_size)
-            cells = (joints + 0.5) / self._stride_array - 0.5
-        else:
-            cells = np.floor(joints / self._stride_array)
-            inside = (cells >= 0) & (cells < self.heatmap_size)
-        return cells, np.all(inside, axis=1)
-
-    def _draw_cells(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Draw the joints with indices ``drawn`` in whole pixels, as (L, K, H, W)."""
-        width, height = self.heatmap_size
-        maps = np.zeros((self.num_levels, len(cells), height, width), np.float32)
-        for joint, (x, y) in zip(drawn.tolist(), cells[drawn].astype(int).tolist()):
-            key = (self._representatives[0][x], self._representatives[1][y])
-            window = self._windows.get(key)
-            if window is None:
-                window = self._make_window(*key)
-            left, top = self._window_starts[0][x], self._window_starts[1][y]
-            rows, columns = window.shape[1:]
-            maps[:, joint, top : top + rows, left : left + columns] = window
-        return maps
-
-    def _make_window(self, x: int, y: int) -> np.ndarray:
-        """Draw and keep all that a joint at a pixel draws, as (L, rows, columns)."""
-        if len(self._windows) >= _KEPT_WINDOWS:
-            self._windows.clear()
-        across, down = (
-            profiles[:, pixel, starts[pixel] : starts[pixel] + self.kernel_sizes[0]]
-            for profiles, starts, pixel in zip(self._profiles, self._window_starts, (x, y))
-        )
-        window = (down[:, :, None] * across[:, None, :]).astype(np.float32)
-        self._windows[x, y] = window
-        return window
-
-    def _draw_gaussians(self, cells: np.ndarray, drawn: np.ndarray) -> np.ndarray:
-        """Draw the joints with indices ``drawn`` at their exact places, as (L, K, H, W)."""
-        centres = np.zeros_like(cells)
-        centres[drawn] = cells[drawn]
-        peaks = np.zeros((len(cells), 1), np.float32)
-        peaks[drawn] = PEAK
-        decays = np.array([_decay(kernel) for kernel in self.kernel_sizes], np.float32)
-        x, y = (
-            np.exp(
-                np.maximum(
-                    decays[:, None, None] * (pixels - centre[:, None]) ** 2, _LOWEST_EXPONENT
-                )
-            )
-            for pixels, centre in zip(self._pixels, centres.T)
-        )
-        return np.einsum('lky,lkx->lkyx', y * peaks, x)
-
     def draw(self, keypoints: Tensor, weights: Tensor, level: int) -> Tensor:
-        """Draw a batch of persons on one level, on the joints' device.
+        """Draw a batch of instances on one level, on the keypoints' device.
 
         The heatmaps equal those of :meth:`encode`.
 
         Args:
-            keypoints (Tensor): Joints in input pixels, shape (B, K, 2), such as stacked
+            keypoints (Tensor): Keypoints in input pixels, shape (B, K, 2), such as stacked
                 ``keypoint_labels``.
-            weights (Tensor): Weights of shape (B, K). A joint with weight 0, or outside the
+            weights (Tensor): Weights of shape (B, K). A keypoint with weight 0, or outside the
                 input, has an empty map.
             level (int): The level, 0 for the coarsest.
 
@@ -249,83 +198,78 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 f'level={level} does not exist: kernel_sizes={self.kernel_sizes} make the levels '
                 f'0 to {self.num_levels - 1}'
             )
-        places: Sequence[Tensor] = keypoints.float().unbind(dim=-1)
+        cells, inside = self._cells(keypoints.float())
+        return self._draw(cells, inside & (weights > 0), slice(level, level + 1)).squeeze(0)
+
+    def _cells(self, keypoints: Tensor) -> tuple[Tensor, Tensor]:
+        """Keypoints (B, K, 2) in heatmap pixels, and which are inside the input, (B, K)."""
+        constants = self._constants_on(keypoints.device)
         if self.unbiased:
-            inside = [(p > -1) & (p < size) for p, size in zip(places, self.input_size)]
+            cells = (keypoints + 0.5) / constants['stride'] - 0.5
+            inside = (keypoints > -1) & (keypoints < constants['input_size'])
         else:
-            # Whole heatmap pixels, as the loader rounds.
-            places = [torch.floor(p / stride) for p, stride in zip(places, self._stride)]
-            inside = [(p >= 0) & (p < size) for p, size in zip(places, self.heatmap_size)]
-        drawn = inside[0] & inside[1] & (weights > 0)
-        places = [torch.where(drawn, p, 0) for p in places]
+            cells = torch.floor(keypoints / constants['stride'])
+            inside = (cells >= 0) & (cells < constants['heatmap_size'])
+        return cells, inside.all(dim=-1)
+
+    def _draw(self, cells: Tensor, drawn: Tensor, levels: slice) -> Tensor:
+        """Heatmaps (L, B, K, H, W) of cells (B, K, 2), empty but for those to be drawn (B, K)."""
+        constants = self._constants_on(cells.device)
+        column, row = torch.where(drawn[..., None], cells, 0).unbind(dim=-1)
         if self.unbiased:
+            decays = constants['decays'][levels, None, None, None]
             x, y = (
-                self._gaussian(p, axis, level).clamp(min=_LOWEST_EXPONENT).exp()
-                for axis, p in enumerate(places)
+                _gaussians(cell, size, decays)
+                for cell, size in zip((column, row), self.heatmap_size)
             )
-            y = y * PEAK
         else:
-            tables = self._profiles_on(keypoints.device)
-            x, y = (table[level][p.long()] for table, p in zip(tables, places))
-        return (y * drawn[..., None])[..., :, None] * x[..., None, :]
+            x = constants['columns'][levels, column.long()]
+            y = constants['rows'][levels, row.long()]
+        return (y * (PEAK * drawn)[..., None])[..., :, None] * x[..., None, :]
 
-    def _gaussian(self, joints: Tensor, axis: int, level: int) -> Tensor:
-        """The exponents of a Gaussian at each pixel of one axis."""
-        centres = (joints + 0.5) / self._stride[axis] - 0.5
-        pixels = torch.arange(self.heatmap_size[axis], device=joints.device)
-        return _decay(self.kernel_sizes[level]) * (pixels - centres[..., None]).square()
-
-    def _profiles_on(self, device: torch.device) -> list[Tensor]:
-        if device not in self._device_profiles:
-            self._device_profiles[device] = [
-                torch.from_numpy(profiles).float().to(device) for profiles in self._profiles
-            ]
-        return self._device_profiles[device]
+    def _constants_on(self, device: torch.device) -> dict[str, Tensor]:
+        if device not in self._constants:  # each copy would wait for a GPU
+            self._constants[device] = {
+                name: value.to(device) for name, value in self._constants[_CPU].items()
+            }
+        return self._constants[device]
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Read one person's joints from its heatmaps, as :meth:`locate` does.
+        """Read one instance's keypoints from its heatmaps, as :meth:`locate` does.
 
         Args:
             encoded (np.ndarray): Heatmaps of shape (K, H, W).
 
         Returns:
-            tuple[np.ndarray, np.ndarray]: Joints in input pixels, shape (1, K, 2), and scores,
-            shape (1, K).
-
-        Raises:
-            SettingError: If the shape does not fit.
+            tuple[np.ndarray, np.ndarray]: Keypoints (1, K, 2) in input pixels and scores (1, K).
         """
         keypoints, scores = self.locate(torch.from_numpy(np.ascontiguousarray(encoded))[None])
         return keypoints.numpy(), scores.numpy()
 
     def batch_decode(self, batch_encoded: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Read a batch's joints from its heatmaps, as :meth:`locate` does.
+        """Read a batch's keypoints from its heatmaps, as :meth:`locate` does.
 
         Args:
             batch_encoded (Tensor): Heatmaps of shape (B, K, H, W).
 
         Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For each person joints in input pixels,
-            shape (1, K, 2), and scores, shape (1, K).
-
-        Raises:
-            SettingError: If the shape does not fit.
+            tuple[list[np.ndarray], list[np.ndarray]]: For each instance keypoints (1, K, 2) in
+            input pixels and scores (1, K).
         """
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())
 
     def locate(self, heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-        """Read joints from heatmaps by tensor operations, on the heatmaps' device.
+        """Read keypoints from heatmaps by tensor operations, on the heatmaps' device.
 
         A GPU isn't waited for, and it exports to ONNX and compiles. Whatever the heatmaps hold,
-        the joints are finite; they are inside the input, save that ``decoding='mmpose'`` puts a
-        joint without a positive value one heatmap pixel outside, as MMPose does.
+        the keypoints are finite and inside the input.
 
         Args:
             heatmaps (Tensor): Heatmaps of shape (B, K, H, W) and any floating point type.
 
         Returns:
-            tuple[Tensor, Tensor]: float32 joints in input pixels, shape (B, K, 2), and float32
+            tuple[Tensor, Tensor]: float32 keypoints in input pixels, shape (B, K, 2), and float32
             scores, shape (B, K): the heatmap's value there / 255 + 0.5, where NaN counts as 0.
 
         Raises:
@@ -335,110 +279,35 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         if heatmaps.dim() != 4 or heatmaps.shape[2:] != (height, width):
             raise SettingError(
                 f'heatmaps have shape {tuple(heatmaps.shape)}, and heatmap_size='
-                f'{self.heatmap_size} needs persons x joints x {height} x {width}'
+                f'{self.heatmap_size} needs instances x keypoints x {height} x {width}'
             )
         maps = heatmaps.float().reshape(-1, height, width)
-        if self.decoding == 'megvii':
-            x, y, values = self._locate_megvii(maps)
-        elif self.decoding == 'mmpose':
-            x, y, values = self._locate_mmpose(maps)
+        if self.unbiased:
+            x, y, values = locate_exact(maps, self.heatmap_size)
+            x, y = (
+                ((cell + 0.5) * stride - 0.5).clamp(0, pixels - 1)
+                for cell, stride, pixels in zip((x, y), self._stride, self.input_size)
+            )
         else:
-            x, y, values = self._locate_unbiased(maps)
+            x, y, values = locate_shifted(maps, self.heatmap_size, self._blur_kernel)
+            x, y = ((cell + 0.5) * stride for cell, stride in zip((x, y), self._stride))
         scores = torch.where(values.isnan(), 0, values) / PEAK + 0.5
         return (
             torch.stack((x, y), dim=-1).view(*heatmaps.shape[:2], 2),
             scores.view(heatmaps.shape[:2]),
         )
 
-    def _locate_megvii(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """From the highest pixel a quarter towards the second highest, in blurred maps.
 
-        Args:
-            maps (Tensor): float32 of shape (N, H, W).
-
-        Returns:
-            tuple[Tensor, Tensor, Tensor]: x and y in input pixels, and the map's value there.
-        """
-        width, height = self.heatmap_size
-        first, second = _two_highest(maps, self.heatmap_size).unbind(dim=1)
-        apart = (second - first).float()
-        step = 0.25 / apart.square().sum(dim=1, keepdim=True).sqrt().clamp(min=1)
-        x, y = (first + apart * step).unbind(dim=1)
-        x, y = x.clamp(0, width - 1), y.clamp(0, height - 1)
-        index = y.round() * width + x.round()
-        values = maps.flatten(1).gather(1, index.long()[:, None]).squeeze(1)
-        stride_x, stride_y = self._stride
-        return (x + 0.5) * stride_x, (y + 0.5) * stride_y, values
-
-    def _locate_mmpose(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """What MMPose 1.3.2's ``MegviiHeatmap.decode`` gives, as :meth:`_locate_megvii`."""
-        width, height = self.heatmap_size
-        reach = len(self._mmpose_kernel) - 1
-        blurred = _blur(F.pad(maps, (reach,) * 4), self._mmpose_kernel)
-        blurred = blurred * (maps.amax((1, 2)) / blurred.amax((1, 2)))[:, None, None]
-        flat = blurred.flatten(1)
-        values, index = _highest(flat, height)
-        x, y = index % width, index // width
-        shifted = (x > 1) & (x < width - 1) & (y > 1) & (y < height - 1)
-        places = []
-        for cell, step, stride in ((x, 1, self._stride[0]), (y, width, self._stride[1])):
-            after = flat.gather(1, (index + step).clamp(max=width * height - 1))
-            before = flat.gather(1, (index - step).clamp(min=0))
-            place = torch.where(shifted, cell + torch.sign(after - before) * 0.25 + 0.5, cell)
-            places.append(torch.where(values <= 0, -1, place).squeeze(1) * stride)
-        return places[0], places[1], values.squeeze(1)
-
-    def _locate_unbiased(self, maps: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """The centre of the Gaussian at the highest pixel, as :meth:`_locate_megvii`.
-
-        The logarithm of a Gaussian is a parabola, and three neighbours determine it, whatever the
-        Gaussian's height and width. Along one axis the three are sums over three rows (or
-        columns) weighted 1 2 1: that averages noise, and changes nothing else, because a Gaussian
-        has the same profile in all rows.
-        """
-        width, height = self.heatmap_size
-        flat = maps.flatten(1)
-        values, index = _highest(flat, height)
-        peak = torch.cat((index % width, index // width), dim=1)
-        # On a border the parabola goes through the three pixels next to it.
-        middle = torch.cat(
-            (peak[:, :1].clamp(1, width - 2), peak[:, 1:].clamp(1, height - 2)), dim=1
-        )
-        around = torch.arange(-1, 2, device=maps.device)
-        rows, columns = middle[:, 1:] + around, middle[:, :1] + around
-        index = (rows[:, :, None] * width + columns[:, None, :]).flatten(1)
-        patch = flat.gather(1, index).unflatten(1, (3, 3))
-        along_x = patch[:, 0] + 2 * patch[:, 1] + patch[:, 2]
-        along_y = patch[..., 0] + 2 * patch[..., 1] + patch[..., 2]
-        profiles = torch.stack((along_x, along_y), dim=1)
-        floor = (profiles.amax(dim=-1, keepdim=True) * 1e-6).clamp(min=1e-30)
-        before, here, after = torch.log(torch.maximum(profiles, floor)).unbind(dim=-1)
-        curvature = 2 * here - before - after
-        centre = middle + (after - before) / (2 * curvature)
-        is_peak = (curvature > 1e-6) & ((centre - peak).abs() <= 1)
-        centre = torch.where(is_peak, centre, peak)
-        x, y = (
-            ((centre[:, axis] + 0.5) * stride - 0.5).clamp(0, self.input_size[axis] - 1)
-            for axis, stride in enumerate(self._stride)
-        )
-        return x, y, values.squeeze(1)
+def _gaussians(cells: Tensor, size: int, decays: Tensor) -> Tensor:
+    """Gaussians at exact places (B, K) of a line, for decays (L, 1, 1, 1): (L, B, K, size)."""
+    pixels = torch.arange(size, device=cells.device)
+    exponents = decays * (pixels - cells[..., None]).square()
+    return exponents.clamp(min=_LOWEST_EXPONENT).exp()
 
 
-_KEPT_WINDOWS = 1024
-"""How many drawn windows a codec keeps; the kernels of the authors make at most 17 x 17."""
-
-_LOWEST_EXPONENT = -40.0
-"""Keeps a Gaussian's tail from numbers so small (denormal) that processors slow down."""
-
-
-_HALF_KERNEL_5 = (0.375, 0.25, 0.0625)
-"""OpenCV's Gaussian kernel of size 5, from its middle to one end."""
-
-_FEW_MAPS = 32
-"""Up to so many, blurring all costs less than the operations that find out what to blur."""
-
-_LOWEST_BAND = 4
-"""The rows that a band of :func:`_two_highest_near_peak` has at least."""
+def _half_kernel(size: int) -> list[float]:
+    """OpenCV's Gaussian kernel from its middle to one end."""
+    return cv2.getGaussianKernel(size, 0)[size // 2 :, 0].tolist()
 
 
 def _decay(kernel_size: int) -> float:
@@ -447,197 +316,23 @@ def _decay(kernel_size: int) -> float:
     return -0.5 / sigma**2
 
 
-def _half_kernel(kernel_size: int) -> list[float]:
-    """OpenCV's Gaussian kernel from its middle to one end."""
-    return cv2.getGaussianKernel(kernel_size, 0)[kernel_size // 2 :, 0].tolist()
-
-
-def _impulse_profiles(size: int, kernel_size: int) -> np.ndarray:
-    """What OpenCV's Gaussian blur makes of a single 1 on a line, for each place of the 1.
+def _impulse_profiles(size: int, kernel_sizes: Sequence[int]) -> Tensor:
+    """What OpenCV's Gaussian blurs make of a single 1 on a line, for each place of the 1.
 
     The blur is separable: a blurred pixel is the product of such a profile for its column and one
     for its row. At its ends the line is reflected without repeating the last pixel.
 
     Returns:
-        np.ndarray: float64 of shape (size, size). Row i is for a 1 at i and has the maximum 1.
+        Tensor: float32 of shape (kernels, size, size). Row i is for a 1 at i, with the maximum 1.
     """
-    kernel = cv2.getGaussianKernel(kernel_size, 0)[:, 0]
     place = np.arange(size)[:, None]
-    reach = np.arange(kernel_size) - kernel_size // 2
     period = max(2 * (size - 1), 1)
-    source = (place + reach) % period
-    source = np.minimum(source, period - source)
-    profiles = np.zeros((size, size))
-    np.add.at(profiles, (source, place), kernel)
-    return profiles / profiles.max(axis=1, keepdims=True)
-
-
-def _window_starts(size: int, kernel_size: int) -> list[int]:
-    """Where the window of a kernel's size around each pixel starts, moved inside the map."""
-    last = max(size - kernel_size, 0)
-    return [min(max(pixel - kernel_size // 2, 0), last) for pixel in range(size)]
-
-
-def _representatives(size: int, kernel_size: int) -> list[int]:
-    """For each pixel the one whose window has the same content: away from borders all have."""
-    reach = kernel_size // 2
-    return [min(reach + 1, pixel) if pixel < size - 1 - reach else pixel for pixel in range(size)]
-
-
-def _two_highest(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """The two highest pixels of maps blurred in the authors' way, with kernel 5.
-
-    Args:
-        maps (Tensor): float32 of shape (N, H, W).
-        size (tuple[int, int]): W and H.
-
-    Returns:
-        Tensor: int64 of shape (N, 2, 2): x and y of the highest pixel and of the second highest,
-        which may be up to 2 pixels outside the map. All are -10 where nothing is positive: the
-        authors search a map with a border of 10 zeros, and its first pixel is there.
-    """
-    same_work = torch.jit.is_tracing() or torch.compiler.is_compiling()
-    few = len(maps) <= _FEW_MAPS
-    if maps.device.type != 'cpu' or same_work or few or size[1] < _LOWEST_BAND:
-        return _two_highest_anywhere(maps, size)
-    places, certain = _two_highest_near_peak(maps, size)
-    rest = (~certain).nonzero().squeeze(1)
-    if len(rest):
-        places[rest] = _two_highest_anywhere(maps.index_select(0, rest), size)
-    return places
-
-
-def _two_highest_anywhere(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """:func:`_two_highest` from a blur of everything."""
-    places, _ = _two_highest_blurred(F.pad(maps, (4, 4, 4, 4)), (size[0] + 4, size[1] + 4), -2, -2)
-    return places
-
-
-def _two_highest_near_peak(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """:func:`_two_highest` from a blur of the highest pixel's surroundings, and if that is enough.
-
-    Blurred pixels are means of those up to 2 away, so none is above all of these. If the second
-    highest that is found is above every pixel that counts outside the blurred surroundings, it is
-    the second highest of the whole map.
-
-    Returns:
-        tuple[Tensor, Tensor]: int64 places of shape (N, 2, 2), and bool of shape (N,): whether they
-        are certain to be those of the whole map.
-    """
-    width, height = size
-    # The rows are searched in bands. The surroundings are the peak's band, the one above and the
-    # one below with 2 more rows each, and the peak's column with 4 on each side. What is blurred
-    # outside them counts rows of other bands (if bands have 4 rows or more) or columns over 2 away.
-    band = next(rows for rows in range(_LOWEST_BAND, height + 1) if height % rows == 0)
-    count = height // band
-    bands = maps.reshape(-1, count, band * width).amax(dim=-1)
-    # Much faster than argmax.
-    peak_band = bands.max(dim=-1, keepdim=True).indices
-    around = torch.arange(-6, max(7, 5 * band), device=maps.device)
-    top = (peak_band - 2) * band
-    y = top + around[6 : 6 + 5 * band]
-    inner_y = y.clamp(0, height - 1)
-    rows = torch.arange(len(maps), device=maps.device)[:, None] * height + inner_y
-    strips = maps.reshape(-1, width).index_select(0, rows.flatten())
-    columns = strips.view(-1, 5, band * width)[:, 1:4].amax(dim=1).view(-1, band, width).amax(dim=1)
-    peak_x = columns.max(dim=-1, keepdim=True).indices
-
-    x = peak_x + around[:13]
-    inner_x = x.clamp(0, width - 1)
-    surroundings = strips.view(-1, 5 * band, width).gather(
-        2, inner_x[:, None, :].expand(-1, 5 * band, -1)
-    )
-    surroundings *= (y == inner_y).float()[:, :, None]
-    surroundings *= (x == inner_x).float()[:, None, :]
-    places, second = _two_highest_blurred(surroundings, (9, 5 * band - 4), peak_x - 4, top + 2)
-
-    near = torch.cat(
-        (
-            (peak_band + around[5:8]).clamp(0, count - 1),
-            (peak_x + around[4:9]).clamp(0, width - 1) + count,
-        ),
-        dim=1,
-    )
-    others = torch.cat((bands, columns), dim=1).scatter(1, near, 0.0).amax(dim=1)
-    # The margin is wider than the blur's rounding.
-    return places, others * 1.0001 < second
-
-
-def _two_highest_blurred(
-    maps: Tensor, size: tuple[int, int], left: int | Tensor, top: int | Tensor
-) -> tuple[Tensor, Tensor]:
-    """Blur maps (N, rows + 4, columns + 4) with kernel 5 and find the two highest pixels.
-
-    Args:
-        maps (Tensor): float32 maps. The blur leaves out 2 pixels on each side.
-        size (tuple[int, int]): columns and rows of the blurred maps.
-        left (int | Tensor): x of their first column, or int64 (N, 1).
-        top (int | Tensor): y of their first row, likewise.
-
-    Returns:
-        tuple[Tensor, Tensor]: int64 places of shape (N, 2, 2) as of :func:`_two_highest`, and the
-        second highest blurred value, shape (N,).
-    """
-    columns, rows = size
-    flat = _blur(maps, _HALF_KERNEL_5).flatten(1)
-    first, index = _highest(flat, rows)
-    second, next_index = _highest(flat.scatter(1, index, 0.0), rows)
-    index = torch.cat((index, next_index), dim=1)
-    places = torch.stack((index % columns + left, index // columns + top), dim=-1)
-    found = torch.cat((first, second), dim=1) > 0
-    return torch.where(found[..., None], places, -10), second.squeeze(1)
-
-
-def _highest(flat: Tensor, rows: int) -> tuple[Tensor, Tensor]:
-    """The highest value of each map and its first place.
-
-    In large maps only the best block of rows is searched for it, because finding where the highest
-    value is takes several times as long as finding the value.
-
-    Args:
-        flat (Tensor): Maps of shape (N, rows * columns).
-        rows (int): The number of rows.
-
-    Returns:
-        tuple[Tensor, Tensor]: Values, and int64 indices, both of shape (N, 1).
-    """
-    count = next(n for n in range(max(rows // 4, 1), 0, -1) if rows % n == 0)
-    if count < 8:
-        value, index = flat.max(dim=1, keepdim=True)
-        return value, index
-    blocks = flat.unflatten(1, (count, -1))
-    block = blocks.amax(dim=-1).argmax(dim=-1, keepdim=True)
-    size = blocks.shape[-1]
-    values = blocks.gather(1, block[..., None].expand(-1, -1, size)).squeeze(1)
-    value, index = values.max(dim=1, keepdim=True)
-    return value, block * size + index
-
-
-def _blur(maps: Tensor, half_kernel: Sequence[float]) -> Tensor:
-    """Blur maps (N, H, W) with a symmetric kernel both ways, and lose its reach on each side.
-
-    On symmetric maps the joint depends on which neighbours are equally high to the last bit. For
-    kernels up to 5 the sums are therefore made in OpenCV's order: along rows it starts with the
-    nearest pair, and fuses the product for the middle into a sum, which ``alpha`` does too.
-    """
-    reach = len(half_kernel) - 1
-    for axis in (2, 1):
-        size = maps.shape[axis] - 2 * reach
-        middle = maps.narrow(axis, reach, size)
-        pairs = (
-            maps.narrow(axis, reach - offset, size) + maps.narrow(axis, reach + offset, size)
-            for offset in range(1, reach + 1)
-        )
-        if axis == 2 and reach:
-            sums = (next(pairs) * half_kernel[1]).add_(middle, alpha=half_kernel[0])
-            weights = half_kernel[2:]
-        else:
-            sums = middle * half_kernel[0]
-            weights = half_kernel[1:]
-        for pair, weight in zip(pairs, weights):
-            sums.add_(pair, alpha=weight)
-        maps = sums
-    return maps
+    profiles = np.zeros((len(kernel_sizes), size, size))
+    for level, kernel_size in enumerate(kernel_sizes):
+        source = (place + np.arange(kernel_size) - kernel_size // 2) % period
+        source = np.minimum(source, period - source)
+        np.add.at(profiles[level], (source, place), cv2.getGaussianKernel(kernel_size, 0)[:, 0])
+    return torch.from_numpy(profiles / profiles.max(axis=2, keepdims=True)).float()
 
 
 def _size(name: str, value: Sequence[int]) -> tuple[int, int]:
@@ -668,30 +363,27 @@ def _kernel_sizes(value: Sequence[int]) -> tuple[int, ...]:
     return sizes
 
 
-def _one_person(
+def _one_instance(
     keypoints: np.ndarray, keypoints_visible: np.ndarray | None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """One person's joints (K, 2) and their visibility (K,), float32."""
-    joints = np.asarray(keypoints, dtype=np.float32)
-    if joints.ndim != 3 or joints.shape[0] != 1 or joints.shape[2] != 2:
+    """Keypoints (1, K, 2) and their visibility (1, K), float32."""
+    keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
+    if keypoints.ndim != 3 or keypoints.shape[0] != 1 or keypoints.shape[2] != 2:
         raise SettingError(
-            f'keypoints have shape {joints.shape} instead of (1, K, 2), one person with K joints'
+            f'keypoints have shape {keypoints.shape} instead of (1, K, 2), one instance with K '
+            'keypoints'
         )
-    if keypoints_visible is None:
-        visible = np.ones(joints.shape[:2], np.float32)
-    else:
-        visible = np.asarray(keypoints_visible, dtype=np.float32)
-    if visible.shape != joints.shape[:2]:
+    shape = keypoints.shape[:2]
+    visible = np.ones(shape) if keypoints_visible is None else np.asarray(keypoints_visible)
+    if visible.shape != shape:
         raise SettingError(
-            f'keypoints_visible has shape {visible.shape} instead of {joints.shape[:2]}, one '
-            f'value for each of the keypoints of shape {joints.shape}'
+            f'keypoints_visible has shape {visible.shape} instead of {shape}, one value for each '
+            f'of the keypoints of shape {keypoints.shape}'
         )
-    joints, visible = joints[0], visible[0]
-    if not np.isfinite(joints).all():
-        wrong = np.flatnonzero(~np.isfinite(joints).all(axis=1) & (visible >= 0.5))
-        if len(wrong):
-            raise SettingError(
-                f'keypoints {wrong.tolist()} are visible and not finite: '
-                f'{joints[wrong].tolist()}; a joint without a position needs visibility 0'
-            )
-    return joints, visible
+    wrong = ~np.isfinite(keypoints).all(axis=2) & (visible >= 0.5)
+    if wrong.any():
+        raise SettingError(
+            f'keypoints {np.flatnonzero(wrong).tolist()} are visible and not finite: '
+            f'{keypoints[wrong].tolist()}; a keypoint without a position needs visibility 0'
+        )
+    return keypoints, visible.astype(np.float32)

@@ -1,15 +1,9 @@
-"""Coarse-to-fine supervision: a heatmap from every unit of every stage, and what each learns.
-
-The paper's third idea (arXiv 1901.00148, section 3.3): the same joints are drawn with a wide
-Gaussian for early stages and coarse units and with a narrow one for late ones, every unit of every
-stage is supervised, and the last unit of each stage mines its hard joints.
-"""
+"""The head: heatmaps from every unit of every stage, each supervised (arXiv 1901.00148, 3.3)."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from mmcv.cnn import ConvModule
 from mmengine.structures import PixelData
 from mmpose.models.heads import BaseHead
@@ -19,7 +13,9 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..errors import SettingError
-from ..settings import check_counts, check_norm, is_whole
+from ..settings import DEFAULT_INIT, check_counts, check_norm, is_whole
+from .stage import enlarge
+from .supervision import BatchTargets, pck_accuracy, schedule_levels
 
 Config = Mapping[str, Any]
 StageFeatures = Sequence[Sequence[Tensor]]
@@ -31,7 +27,7 @@ class UnitHead(nn.Module):
 
     Args:
         unit_channels (int): Channels of the feature.
-        out_channels (int): The number of joints K.
+        out_channels (int): The number of keypoints K.
         heatmap_size (tuple[int, int]): (W, H) of the heatmaps.
         norm_cfg (dict): The norm layer after each convolution.
     """
@@ -53,16 +49,8 @@ class UnitHead(nn.Module):
         )
 
     def forward(self, feature: Tensor) -> Tensor:
-        """Predict heatmaps.
-
-        Args:
-            feature (Tensor): Shape (B, unit_channels, h, w).
-
-        Returns:
-            Tensor: Heatmaps of shape (B, K, H, W).
-        """
-        maps = self.conv_layers(feature)
-        return F.interpolate(maps, size=self.size, mode='bilinear', align_corners=True)
+        """Predict heatmaps (B, K, H, W) from a feature (B, unit_channels, h, w)."""
+        return enlarge(self.conv_layers(feature), self.size)
 
 
 @MODELS.register_module()
@@ -86,7 +74,7 @@ class MultiStageHeatmapHead(BaseHead):
             A codec of MMPose's own draws a single level, and wants ``coarse_to_fine=False``.
         num_units (int): The number of units U of each stage. Defaults to 4.
         unit_channels (int): Channels of each unit's feature. Defaults to 256.
-        out_channels (int): The number of joints K. Defaults to 17.
+        out_channels (int): The number of keypoints K. Defaults to 17.
         coarse_to_fine (bool | list[list[int]]): True works out the levels as above; False lets
             every unit learn the finest level (the paper's ablation). A list gives for each stage
             the level of each unit, 0 the coarsest. Defaults to True.
@@ -96,12 +84,12 @@ class MultiStageHeatmapHead(BaseHead):
             weight 1/4, as in the authors' release.
         final_loss (dict | list[dict]): The loss of each stage's last unit; a list gives one to each
             stage. Defaults to :class:`OHKMLoss`.
-        empty_occluded (bool | str): The authors' treatment of occluded joints: for all units but
-            the last of each stage, a joint that is not clearly visible (COCO's v below 2) has an
+        empty_occluded (bool | str): The authors' treatment of occluded keypoints: for all units but
+            the last of each stage, a keypoint that is not clearly visible (COCO's v below 2) has an
             empty map as its target, and weighs as much as the others. ``'all'`` includes the last
             unit, as the release does when it runs without OHKM. It needs :class:`KeepVisibility`
             in the loader's pipeline. Defaults to False, which is MMPose's treatment: unlabelled
-            joints have no weight, occluded ones count as visible.
+            keypoints have no weight, occluded ones count as visible.
         frozen_stages (int): This many first stages have no loss and are not trained. Defaults to 0.
         active_stages (int, optional): How many stages the backbone puts out in training; the
             others are not trained, and the last active one counts as the last. Defaults to all.
@@ -112,11 +100,6 @@ class MultiStageHeatmapHead(BaseHead):
     Raises:
         SettingError: If a setting does not fit the others.
     """
-
-    DEFAULT_INIT = (
-        {'type': 'Kaiming', 'layer': 'Conv2d'},
-        {'type': 'Constant', 'layer': ['_BatchNorm', 'GroupNorm'], 'val': 1},
-    )
 
     def __init__(
         self,
@@ -134,7 +117,7 @@ class MultiStageHeatmapHead(BaseHead):
         norm_cfg: Config = {'type': 'BN'},
         init_cfg: Any = None,
     ) -> None:
-        super().__init__(init_cfg if init_cfg else list(self.DEFAULT_INIT))
+        super().__init__(init_cfg if init_cfg else list(DEFAULT_INIT))
         check_counts(
             num_stages=num_stages,
             num_units=num_units,
@@ -165,7 +148,9 @@ class MultiStageHeatmapHead(BaseHead):
         self.decoder = KEYPOINT_CODECS.build(decoder)
         self.num_levels: int = getattr(self.decoder, 'num_levels', 1)
         self.heatmap_size: tuple[int, int] = tuple(self.decoder.heatmap_size)
-        self.schedule = self._schedule(coarse_to_fine)
+        self.schedule = schedule_levels(
+            coarse_to_fine, num_stages, active, num_units, self.num_levels
+        )
 
         self.predict_layers = nn.ModuleList(
             UnitHead(unit_channels, out_channels, self.heatmap_size, norm_cfg)
@@ -176,56 +161,13 @@ class MultiStageHeatmapHead(BaseHead):
         for layer in self._untrained():
             layer.requires_grad_(False)
 
-    def _schedule(self, coarse_to_fine: bool | Sequence[Sequence[int]]) -> list[list[int]]:
-        stages, units, levels = self.num_stages, self.num_units, self.num_levels
-        if coarse_to_fine is False:
-            return [[levels - 1] * units for _ in range(stages)]
-        if coarse_to_fine is True:
-            first = levels - units
-            schedule = [
-                [first - (s < self.active_stages - 1) + u for u in range(units)]
-                for s in range(stages)
-            ]
-            if schedule[0][0] < 0:
-                needed = units + (self.active_stages > 1)
-                raise SettingError(
-                    f'coarse_to_fine=True with {self.active_stages} stages of {units} units needs '
-                    f'{needed} levels, and the codec has {levels}: give it {needed} kernel_sizes, '
-                    'or set coarse_to_fine to False or to a list of levels'
-                )
-            return schedule
-        try:
-            schedule = [list(row) for row in coarse_to_fine]
-        except TypeError:
-            schedule = []
-        if len(schedule) != stages or any(len(row) != units for row in schedule):
-            raise SettingError(
-                f'coarse_to_fine={coarse_to_fine!r} must be True, False, or hold for each of '
-                f'num_stages={stages} stages a list with the level of each of num_units={units} '
-                'units'
-            )
-        asked = {level for row in schedule for level in row}
-        if not asked <= set(range(levels)):
-            raise SettingError(
-                f'coarse_to_fine={schedule} asks for the levels {sorted(asked)}, and the codec has '
-                f'{levels}: 0 (coarsest) to {levels - 1} (finest)'
-            )
-        return schedule
-
     def _untrained(self) -> Iterator[nn.Module]:
         for index, layer in enumerate(self.predict_layers):
             if not self.frozen_stages <= index // self.num_units < self.active_stages:
                 yield layer
 
     def train(self, mode: bool = True) -> 'MultiStageHeatmapHead':
-        """Set training mode, but for the stages that are not trained.
-
-        Args:
-            mode (bool): Whether to train.
-
-        Returns:
-            MultiStageHeatmapHead: The module itself.
-        """
+        """Set training mode, but for the stages that are not trained."""
         super().train(mode)
         for layer in self._untrained():
             layer.eval()
@@ -256,23 +198,14 @@ class MultiStageHeatmapHead(BaseHead):
     def _check_features(self, feats: StageFeatures) -> None:
         if torch.jit.is_tracing():  # sizes are tensors there
             return
-        if not 1 <= len(feats) <= self.num_stages:
+        channels = [[feature.shape[1] for feature in units] for units in feats]
+        fitting = [self.unit_channels] * self.num_units
+        if not 1 <= len(feats) <= self.num_stages or any(units != fitting for units in channels):
             raise SettingError(
-                f'the features of {len(feats)} stages were given to a head of num_stages='
-                f'{self.num_stages}'
+                f'the features of {len(feats)} stages, with {channels} channels in their units, do '
+                f'not fit the head of num_stages={self.num_stages}, num_units={self.num_units} and '
+                f'unit_channels={self.unit_channels}'
             )
-        for s, units in enumerate(feats):
-            if len(units) != self.num_units:
-                raise SettingError(
-                    f'stage {s + 1} has the features of {len(units)} units, and the head has '
-                    f'num_units={self.num_units}'
-                )
-            for u, feature in enumerate(units):
-                if feature.shape[1] != self.unit_channels:
-                    raise SettingError(
-                        f'stage {s + 1}, unit {u + 1} has {feature.shape[1]} channels, and the '
-                        f'head has unit_channels={self.unit_channels}'
-                    )
 
     def predict(
         self,
@@ -280,7 +213,7 @@ class MultiStageHeatmapHead(BaseHead):
         batch_data_samples: Sequence[PoseDataSample],
         test_cfg: Config | None = None,
     ) -> Any:
-        """Predict joints from the last unit of the last stage given; no other head is run.
+        """Predict keypoints from the last unit of the last stage given; no other head is run.
 
         Args:
             feats (list): Features as for :meth:`forward`; with ``flip_test`` a list of two, of the
@@ -293,9 +226,9 @@ class MultiStageHeatmapHead(BaseHead):
                 ``heatmaps_stage1`` and so on.
 
         Returns:
-            list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per person
+            list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per instance
             ``keypoints`` (1, K, 2) in pixels of the input and ``keypoint_scores`` (1, K); where
-            heatmaps were asked for also per person fields of shape (K, H, W).
+            heatmaps were asked for also per instance fields of shape (K, H, W).
 
         Raises:
             SettingError: If the features do not fit.
@@ -332,8 +265,8 @@ class MultiStageHeatmapHead(BaseHead):
                     f'mirrored images; got those of {len(feats)} stages'
                 )
             passes = list(feats)
-        for given in passes:
-            self._check_features(given)
+        for stages in passes:
+            self._check_features(stages)
         return passes
 
     def _final_heatmaps(
@@ -344,16 +277,10 @@ class MultiStageHeatmapHead(BaseHead):
         test_cfg: Config,
     ) -> Tensor:
         unit_head = self._unit_head(stage, self.num_units - 1)
-        heatmaps = unit_head(passes[0][stage][-1])
-        if len(passes) == 1:
-            return heatmaps
-        flipped = flip_heatmaps(
-            unit_head(passes[1][stage][-1]),
-            flip_indices=samples[0].metainfo['flip_indices'],
-            flip_mode=test_cfg.get('flip_mode', 'heatmap'),
-            shift_heatmap=test_cfg.get('shift_heatmap', False),
-        )
-        return (heatmaps + flipped) * 0.5
+        heatmaps = [unit_head(features[stage][-1]) for features in passes]
+        if len(heatmaps) == 1:
+            return heatmaps[0]
+        return average_flip(heatmaps[0], heatmaps[1], samples, test_cfg)
 
     def loss(
         self,
@@ -363,20 +290,20 @@ class MultiStageHeatmapHead(BaseHead):
     ) -> dict[str, Tensor]:
         """Compute the losses of all units of the trained stages, and the accuracy.
 
-        Nothing waits for the device, and no temporary is larger than one level's heatmaps.
+        Nothing waits for the device.
 
         Args:
             feats (list[list[Tensor]]): Features of the ``active_stages`` stages.
             batch_data_samples (list[PoseDataSample]): Each has either ``gt_fields`` with the
-                heatmaps of every level or ``gt_instance_labels.keypoint_labels`` (1, K, 2), joints
-                in pixels of the input, from which the codec draws here; and
+                heatmaps of every level or ``gt_instance_labels.keypoint_labels`` (1, K, 2),
+                keypoints in pixels of the input, from which the codec draws here; and
                 ``gt_instance_labels.keypoint_weights`` (L, 1, K) or (1, K).
             train_cfg (dict, optional): Not used.
 
         Returns:
             dict[str, Tensor]: Scalars ``loss_kpt``, ``kpt_stageN`` and ``acc_pose``: the share of
-            joints that the last stage's last unit puts within 5% of the heatmap's size of the
-            target, averaged over the joints that somebody in the batch has (as MMPose's
+            keypoints that the last stage's last unit puts within 5% of the heatmap's size of the
+            target, averaged over the keypoints that somebody in the batch has (as MMPose's
             ``pose_pck_accuracy``).
 
         Raises:
@@ -388,7 +315,7 @@ class MultiStageHeatmapHead(BaseHead):
                 f'{self.active_stages}: give the backbone and the head the same active_stages'
             )
         self._check_features(feats)
-        targets = _Targets(batch_data_samples, self.decoder, self.num_levels, self.out_channels)
+        targets = BatchTargets(batch_data_samples, self.decoder, self.num_levels, self.out_channels)
         heatmaps = {
             (s, u): self._unit_head(s, u)(feats[s][u])
             for s in range(self.frozen_stages, self.active_stages)
@@ -431,143 +358,33 @@ class MultiStageHeatmapHead(BaseHead):
         # one that fits, with no more than a warning.
         start = f'{prefix}predict_layers.'
         indices = {int(k[len(start) :].split('.')[0]) for k in state_dict if k.startswith(start)}
-        given, own = len(indices), len(self.predict_layers)
-        if indices and given != own:
-            if given % self.num_units:
-                raise SettingError(
-                    f'the checkpoint has a head of {given} units and the head {own} = num_stages='
-                    f'{self.num_stages} x num_units={self.num_units}; give the backbone and the '
-                    "head the checkpoint's num_stages and num_units"
-                )
-            stages = given // self.num_units
-            hint = (
-                f', and active_stages={self.num_stages} in both to run only the first of them'
-                if stages > self.num_stages
-                else ''
-            )
+        if indices and len(indices) != len(self.predict_layers):
             raise SettingError(
-                f'the checkpoint has num_stages={stages} and the head num_stages='
-                f'{self.num_stages}; set num_stages={stages} in the backbone and the head{hint}'
+                f'the checkpoint has a head of {len(indices)} units and the head has num_stages='
+                f'{self.num_stages} x num_units={self.num_units}; give the backbone and the head '
+                "the checkpoint's numbers, and active_stages in both to run only the first stages"
             )
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
 
-class _Targets:
-    """What the samples of a batch say that their joints' heatmaps should be.
-
-    Args:
-        samples (list[PoseDataSample]): The batch's samples, see :meth:`MultiStageHeatmapHead.loss`.
-        codec (BaseKeypointCodec): What draws the samples that carry joints but no heatmaps.
-        num_levels (int): The levels L that the samples must have.
-        num_joints (int): The joints K that they must have.
-    """
-
-    def __init__(
-        self, samples: Sequence[PoseDataSample], codec: Any, num_levels: int, num_joints: int
-    ) -> None:
-        self.codec = codec
-        self.labels = [sample.gt_instance_labels for sample in samples]
-        self.fields = [s.gt_fields for s in samples if getattr(s, 'gt_fields', None) is not None]
-        if self.fields:
-            given = {getattr(f, 'nlevel', 1) for f in self.fields}
-            if given != {num_levels}:
-                raise SettingError(
-                    f'the samples have heatmaps of {sorted(given)} levels, and the codec of the '
-                    f'head has {num_levels}: give GenerateTarget and the head the same codec'
-                )
-        elif 'keypoint_labels' not in self.labels[0]:
-            raise SettingError(
-                'the samples have neither heatmaps nor keypoint_labels to draw them from: the '
-                "pipeline needs GenerateTarget with the head's codec as its encoder"
-            )
-        self.weights = self._joined('keypoint_weights').expand(num_levels, -1, -1)
-        if self.weights.shape[-1] != num_joints:
-            raise SettingError(
-                f'the samples have {self.weights.shape[-1]} joints, and the head has out_channels='
-                f'{num_joints}'
-            )
-
-    def level(self, level: int) -> tuple[Tensor, Tensor]:
-        """Gather or draw one level.
-
-        Args:
-            level (int): The level, 0 the coarsest.
-
-        Returns:
-            tuple: Heatmaps (B, K, H, W) and weights (B, K).
-        """
-        weights = self.weights[level]
-        if not self.fields:
-            joints = torch.cat([label.keypoint_labels for label in self.labels])
-            return self.codec.draw(joints, weights, level), weights
-        maps = [f if isinstance(f, PixelData) else f[level] for f in self.fields]
-        target = torch.stack([m.heatmaps for m in maps])
-        width, height = self.codec.heatmap_size
-        if target.shape[2:] != (height, width):
-            raise SettingError(
-                f'the targets have {target.shape[3]}x{target.shape[2]} pixels, and the codec of '
-                f'the head has heatmap_size={(width, height)}: give GenerateTarget and the head '
-                'the same codec'
-            )
-        return target, weights
-
-    def clearly_visible(self) -> Tensor:
-        """Tell which joints are clearly visible.
-
-        Returns:
-            Tensor: Shape (B, K), 1 where COCO's v is 2 and 0 elsewhere.
-
-        Raises:
-            SettingError: If the samples do not say.
-        """
-        if any('keypoints_visible_weights' not in label for label in self.labels):
-            raise SettingError(
-                "empty_occluded=True needs COCO's v in the samples, as keypoints_visible_weights: "
-                'put KeepVisibility before RandomFlip, and give GenerateTarget the codec '
-                'CoarseToFineHeatmap'
-            )
-        return self._joined('keypoints_visible_weights')[0]
-
-    def _joined(self, name: str) -> Tensor:
-        """Join labels (L, 1, K), or (1, K) for all levels, to (L, B, K) or (1, B, K)."""
-        values = [label[name] for label in self.labels]
-        return torch.cat([v if v.dim() == 3 else v[None] for v in values], dim=1)
-
-
-def pck_accuracy(
-    output: Tensor, target: Tensor, visible: Tensor, threshold: float = 0.05
+def average_flip(
+    heatmaps: Tensor, mirrored: Tensor, samples: Sequence[PoseDataSample], test_cfg: Config
 ) -> Tensor:
-    """The share of joints whose highest pixel is near the target's, without leaving the device.
-
-    It equals what MMPose's ``pose_pck_accuracy`` gives, which scales x by the height and y by the
-    width.
+    """Average the heatmaps (B, K, H, W) of images with those of the mirrored images.
 
     Args:
-        output (Tensor): Predicted heatmaps of shape (B, K, H, W).
-        target (Tensor): Target heatmaps of the same shape.
-        visible (Tensor): Which joints count, bool of shape (B, K).
-        threshold (float): The distance, in heatmap sizes, below which a joint is right.
-
-    Returns:
-        Tensor: A scalar from 0 to 1: averaged over persons for each joint, then over the joints
-        that somebody has. 0 if nobody has any.
+        heatmaps (Tensor): Of the images.
+        mirrored (Tensor): Of the mirrored images.
+        samples (Sequence[PoseDataSample]): Of which the first one has ``flip_indices``.
+        test_cfg (dict): ``flip_mode`` and ``shift_heatmap``, as in MMPose.
     """
-    height, width = output.shape[2:]
-    x, y = _peaks(output)
-    target_x, target_y = _peaks(target)
-    distance = torch.hypot((x - target_x) / height, (y - target_y) / width)
-    count = visible.sum(0)
-    right = ((distance < threshold) & visible).sum(0) / count.clamp(min=1)
-    return right.sum() / (count > 0).sum().clamp(min=1)
-
-
-def _peaks(heatmaps: Tensor) -> tuple[Tensor, Tensor]:
-    value, index = heatmaps.flatten(2).max(dim=2)
-    width = heatmaps.shape[3]
-    nowhere = value <= 0
-    x = torch.where(nowhere, -1, index % width)
-    y = torch.where(nowhere, -1, index // width)
-    return x, y
+    flipped = flip_heatmaps(
+        mirrored,
+        flip_indices=samples[0].metainfo['flip_indices'],
+        flip_mode=test_cfg.get('flip_mode', 'heatmap'),
+        shift_heatmap=test_cfg.get('shift_heatmap', False),
+    )
+    return (heatmaps + flipped) * 0.5
 
 
 def _losses(setting: str, cfg: Config | Sequence[Config], count: int, what: str) -> nn.ModuleList:

@@ -1,23 +1,20 @@
-"""The losses of the supervision: the mean squared error of every joint, and OHKM.
+"""The losses of the supervision: the mean squared error of every keypoint, and OHKM.
 
 OHKM, online hard keypoint mining, is the cascaded pyramid network's (arXiv 1711.07319): only the
-joints that a person's heatmaps get most wrong add to the loss. MSPN's release applies it to the
-last unit of each stage.
+keypoints that an instance's heatmaps get most wrong add to the loss. MSPN's release applies it to
+the last unit of each stage.
 """
 
-from typing import Any
-
-import torch
 import torch.nn.functional as F
 from mmpose.registry import MODELS
 from torch import Tensor, nn
 
 from ..errors import SettingError
-from ..settings import is_whole
+from ..settings import check_counts
 
 
-def joint_errors(output: Tensor, target: Tensor, target_weights: Tensor | None) -> Tensor:
-    """The mean squared error over the pixels of each joint's heatmap, times the joint's weight.
+def keypoint_errors(output: Tensor, target: Tensor, target_weights: Tensor | None) -> Tensor:
+    """The mean squared error over the pixels of each heatmap, times the keypoint's weight.
 
     It is computed in float32 whatever the heatmaps are: targets reach 255, and the square of an
     error of 256 is beyond float16.
@@ -43,43 +40,16 @@ def joint_errors(output: Tensor, target: Tensor, target_weights: Tensor | None) 
             f'target_weights must have shape (B, K) = {tuple(output.shape[:2])}, got '
             f'{tuple(target_weights.shape)}'
         )
-    errors = _JointErrors.apply(output, target)
+    if target.is_floating_point() and target.itemsize < 4:
+        target = target.float()
+    # The prediction is promoted to the target's type.
+    errors = F.mse_loss(output, target, reduction='none').mean((2, 3))
     return errors if target_weights is None else errors * target_weights.to(errors.dtype)
-
-
-class _JointErrors(torch.autograd.Function):
-    """The mean squared error over the last two dimensions, with one temporary at a time.
-
-    PyTorch's own operations pass over memory about twice as often: the gradient of a mean is
-    written out for every pixel, and that of ``mse_loss`` is filled with zeros before it is
-    computed. Nothing is kept for the backward pass but the heatmaps, which exist anyway.
-    """
-
-    @staticmethod
-    def forward(output: Tensor, target: Tensor) -> Tensor:
-        return F.mse_loss(output, _comparable(target), reduction='none').mean((2, 3))
-
-    @staticmethod
-    def setup_context(ctx: Any, inputs: tuple[Tensor, Tensor], output: Tensor) -> None:
-        ctx.save_for_backward(*inputs)
-
-    @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor | None]:
-        output, target = ctx.saved_tensors
-        scale = grad * (2 / (output.shape[2] * output.shape[3]))
-        grad_output = (output - _comparable(target)).mul_(scale[:, :, None, None])
-        grad_target = -grad_output if ctx.needs_input_grad[1] else None
-        return grad_output.to(output.dtype), grad_target
-
-
-def _comparable(target: Tensor) -> Tensor:
-    """Give targets of half precision as float32, to which a prediction is then promoted."""
-    return target.float() if target.dtype in (torch.float16, torch.bfloat16) else target
 
 
 @MODELS.register_module()
 class JointMSELoss(nn.Module):
-    """The mean of all joints' weighted squared errors.
+    """The mean of all keypoints' weighted squared errors.
 
     It equals MMPose's ``KeypointMSELoss(use_target_weight=True)``, also for weights between 0 and
     1, in float32 whatever the heatmaps are.
@@ -95,69 +65,42 @@ class JointMSELoss(nn.Module):
     def forward(
         self, output: Tensor, target: Tensor, target_weights: Tensor | None = None
     ) -> Tensor:
-        """Compute the loss.
-
-        Args:
-            output (Tensor): Predicted heatmaps of shape (B, K, H, W).
-            target (Tensor): Target heatmaps of the same shape.
-            target_weights (Tensor, optional): Weights of shape (B, K).
-
-        Returns:
-            Tensor: A scalar.
-
-        Raises:
-            SettingError: If the shapes do not fit each other.
-        """
-        return joint_errors(output, target, target_weights).mean() * self.loss_weight
+        """Compute the loss, a scalar, of what :func:`keypoint_errors` takes."""
+        return keypoint_errors(output, target, target_weights).mean() * self.loss_weight
 
 
 @MODELS.register_module()
 class OHKMLoss(nn.Module):
-    """The mean of each person's largest weighted joint errors (online hard keypoint mining).
+    """The mean of each instance's largest weighted keypoint errors (online hard keypoint mining).
 
     A drop-in for MMPose's ``KeypointOHKMMSELoss(use_target_weight=True)`` in any heatmap head.
     For weights 0 and 1 values and gradients are the same. A weight in between multiplies the
     squared error, as in :class:`JointMSELoss` and MMPose's ``KeypointMSELoss``; MMPose's OHKM
-    multiplies both heatmaps by it and so squares it, which would make one joint's weight mean two
-    things within one network.
+    multiplies both heatmaps by it and so squares it, which would make one keypoint's weight mean
+    two things within one network.
 
     Args:
-        topk (int): How many joints of each person count. With fewer joints all of them do.
+        topk (int): How many keypoints of each instance count. With fewer keypoints all of them do.
             Defaults to 8, the authors' choice for COCO's 17.
         loss_weight (float): A factor on the result. Defaults to 1.0.
 
     Raises:
-        SettingError: If ``topk`` is not a positive integer.
+        SettingError: If ``topk`` is not a whole number of at least 1.
     """
 
     def __init__(self, topk: int = 8, loss_weight: float = 1.0) -> None:
         super().__init__()
-        if not is_whole(topk) or topk < 1:
-            raise SettingError(
-                f'topk={topk!r} of OHKMLoss must be a positive integer, the number of joints per '
-                'person that count'
-            )
+        check_counts(topk=topk)
         self.topk = topk
         self.loss_weight = loss_weight
 
     def forward(
         self, output: Tensor, target: Tensor, target_weights: Tensor | None = None
     ) -> Tensor:
-        """Compute the loss.
+        """Compute the loss, a scalar, of what :func:`keypoint_errors` takes.
 
-        A NaN in ``output`` is a joint's largest error, so it reaches the result.
-
-        Args:
-            output (Tensor): Predicted heatmaps of shape (B, K, H, W).
-            target (Tensor): Target heatmaps of the same shape.
-            target_weights (Tensor, optional): Weights of shape (B, K).
-
-        Returns:
-            Tensor: A scalar.
-
-        Raises:
-            SettingError: If the shapes do not fit each other.
+        A NaN in ``output`` is a keypoint's largest error, so it reaches the result.
         """
-        errors = joint_errors(output, target, target_weights)
+        errors = keypoint_errors(output, target, target_weights)
         hardest = errors.topk(min(self.topk, errors.shape[1]), dim=1, sorted=False).values
         return hardest.mean() * self.loss_weight

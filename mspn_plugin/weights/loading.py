@@ -1,63 +1,73 @@
-"""Weights for the backbone from files: which fit it, and what to say of those that don't."""
+"""Weights from files: reading them, which fit the network, and what to say of those that don't."""
 
+import functools
 import pickle
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any, NamedTuple
+import zipfile
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 from mmengine.runner import CheckpointLoader
+from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor, nn
 
-from ..errors import SettingError
+from ..errors import SettingError, first_few, in_one_line
 
 
-@contextmanager
-def reading(name: str) -> Iterator[None]:
-    """Turn whatever ends the reading of a checkpoint into one message.
-
-    A damaged file makes torch and pickle raise nearly anything, so nothing is told apart but a file
-    that was refused.
-
-    Args:
-        name (str): How the message calls the checkpoint.
-
-    Raises:
-        SettingError: If the block raises an error other than that a file is missing.
-    """
+def is_intact(path: str | Path) -> bool:
+    """Tell whether a file that PyTorch saved is complete and fits its checksums."""
     try:
-        yield
-    except (SettingError, FileNotFoundError):
-        raise
-    except pickle.UnpicklingError as error:
-        raise SettingError(
-            f'{name} is no checkpoint of tensors and plain values alone, so that loading it could '
-            f'run code, and it is refused ({" ".join(str(error).split())[:200]})'
-        ) from error
-    except Exception as error:
-        raise SettingError(
-            f'{name} cannot be read as a checkpoint; is it complete? '
-            f'({type(error).__name__}: {error})'
-        ) from error
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except Exception:  # damage makes zipfile raise nearly anything
+        return False
 
 
-def read_checkpoint(checkpoint: str, name: str | None = None, map_location: str = 'cpu') -> Any:
+def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
+    """A loader of MMEngine that turns whatever ends the reading into one message."""
+
+    @functools.wraps(load)
+    def load_explained(filename: str, *args: Any, **kwargs: Any) -> Any:
+        path = Path(filename).expanduser()
+        if '://' not in filename and not path.is_file():
+            raise SettingError(f'there is no checkpoint {filename}')
+        try:
+            # PyTorch looks at no checksum, and would take any number that a broken disk has left.
+            is_damaged = zipfile.is_zipfile(path) and not is_intact(path)
+            loaded = None if is_damaged else load(filename, *args, **kwargs)
+        except pickle.UnpicklingError as error:
+            raise SettingError(
+                f'{filename} holds more than tensors and plain values, so that loading it could '
+                f'run code, and it is refused ({in_one_line(error, 200)})'
+            ) from error
+        except Exception as error:  # half a file makes torch and pickle raise nearly anything
+            raise SettingError(
+                f'{filename} cannot be read as a checkpoint; is it complete? ({in_one_line(error)})'
+            ) from error
+        if is_damaged:
+            raise SettingError(f'{filename} is damaged: a checksum in it does not fit')
+        return loaded
+
+    return load_explained
+
+
+# All that MMEngine loads comes through these: load_from, --resume, init_cfg, init_model.
+CheckpointLoader.register_scheme('', _explained(load_from_local), force=True)
+CheckpointLoader.register_scheme(['http://', 'https://'], _explained(load_from_http), force=True)
+
+
+def read_checkpoint(checkpoint: str | Path, map_location: str = 'cpu') -> Any:
     """Read a checkpoint as MMEngine does.
 
     Args:
-        checkpoint (str): A file, a URL or ``torchvision://NAME``.
-        name (str, optional): How a message calls it; by default as it is given.
+        checkpoint (str | Path): A file, a URL or ``torchvision://NAME``.
         map_location (str): The device to load to.
 
-    Returns:
-        What it holds.
-
     Raises:
-        FileNotFoundError: If there is no such file.
-        SettingError: If it cannot be read as a checkpoint.
+        SettingError: If there is none, or it is damaged or could run code.
     """
-    with reading(name or checkpoint):
-        return CheckpointLoader.load_checkpoint(checkpoint, map_location)
+    return CheckpointLoader.load_checkpoint(str(checkpoint), map_location)
 
 
 def read_backbone_weights(
@@ -66,54 +76,39 @@ def read_backbone_weights(
     """Read a file's weights, without what stands in front of a backbone's names.
 
     Args:
-        checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them.
+        checkpoint (str): A file, a URL or ``torchvision://NAME``.
         prefix (str, optional): Only keys that start with it are taken, without it. By default it is
             ``backbone.`` if the file has such keys.
         map_location (str): The device to load to.
-
-    Returns:
-        dict[str, Tensor]: The weights.
-
-    Raises:
-        FileNotFoundError: If there is no such file.
-        SettingError: If it cannot be read as a checkpoint.
     """
-    weights = weights_in(read_checkpoint(checkpoint, map_location=map_location))
+    weights = weights_in(read_checkpoint(checkpoint, map_location))
     if prefix is None and any(key.startswith('backbone.') for key in weights):
         prefix = 'backbone.'
-    if prefix is None:
-        return weights
-    return _below(weights, prefix.rstrip('.') + '.')
+    return weights if prefix is None else _below(weights, prefix.rstrip('.') + '.')
 
 
 def weights_in(
     checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
 ) -> dict[str, Any]:
-    """The weights of what a file held, without wrappers.
+    """The weights of what a file held, without wrappers and a prefix ``module.``.
 
     Args:
         checkpoint: A state dict, or a dict that has one under the name of a wrapper.
         wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
-
-    Returns:
-        dict[str, Any]: The weights, without a prefix ``module.``
-
-    Raises:
-        SettingError: If it holds none.
     """
     for wrapper in wrappers:
         if isinstance(checkpoint, Mapping):
             checkpoint = checkpoint.get(wrapper, checkpoint)
     if not isinstance(checkpoint, Mapping):
         raise SettingError(f'it holds a {type(checkpoint).__name__}, not weights by their names')
-    return {re.sub(r'^module\.', '', str(key)): value for key, value in checkpoint.items()}
+    return {str(key).removeprefix('module.'): value for key, value in checkpoint.items()}
 
 
 def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> list[str]:
     """Compare a checkpoint with the estimator that it is to be loaded into.
 
     MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
-    number of joints is trained from a trained network; anything else is a mistake.
+    number of keypoints is trained from a trained network; anything else is a mistake.
 
     Args:
         checkpoint: What was read from the file.
@@ -128,48 +123,44 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
         SettingError: If the checkpoint is a mistake; it says what does not fit, and what to do.
     """
     check_origin(weights_in(checkpoint))
-    given = weights_in(checkpoint, ['state_dict'])
     # MMPose 0.x called the head so; MMPose renames it while loading.
-    given = {key.replace('keypoint_head', 'head'): value for key, value in given.items()}
+    weights = {
+        key.replace('keypoint_head', 'head'): value
+        for key, value in weights_in(checkpoint, ['state_dict']).items()
+    }
     own = model.state_dict()
     prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
     if is_mspn(_below(own, prefix)):
-        check_backbone_weights(_below(given, prefix), _below(own, prefix))
-    if prefix and not _below(given, prefix) and (is_mspn(given) or is_resnet(given)):
+        check_backbone_weights(_below(weights, prefix), _below(own, prefix))
+    if prefix and not _below(weights, prefix) and (is_mspn(weights) or is_resnet(weights)):
         raise SettingError(
             'it holds a backbone alone; name it in `init_cfg` of the backbone, '
             "dict(type='Pretrained', checkpoint=FILE)"
         )
-    missing = [key for key in own if key not in given and not key.endswith('num_batches_tracked')]
-    other = {text.split(' ', 1)[0]: text for text in misshapen(given, own)}
-    needed = [key for key in (*missing, *other) if whole or key.startswith(prefix)]
-    if needed:
-        lacking = [key for key in missing if key in needed]
-        unfit = [other[key] for key in other if key in needed]
-        strange = [key for key in given if key not in own]
-        parts = counted({'missing': lacking, 'of another shape': unfit, 'not known': strange})
+    missing = [key for key in own if key not in weights and not key.endswith('batches_tracked')]
+    misshapen = shape_differences(weights, own)
+    parts = describe_keys(
+        {
+            'missing': [key for key in missing if whole or key.startswith(prefix)],
+            'of another shape': [key for key in misshapen if whole or key.startswith(prefix)],
+        }
+    )
+    if parts:
+        parts += describe_keys({'not known': [key for key in weights if key not in own]})
         part = 'network' if whole or not prefix else 'backbone'
         raise SettingError(
             f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
             f'config that it was trained with, or a checkpoint of this {part}'
         )
-    spoiled = [
-        key for key in own if key in given and key not in other and not given[key].isfinite().all()
-    ]
+    fitting = own.keys() & weights.keys() - {text.split(' ', 1)[0] for text in misshapen}
+    spoiled = [key for key in own if key in fitting and not weights[key].isfinite().all()]
     if spoiled:
-        raise SettingError(f'it holds numbers that are NaN or infinite: {some(spoiled)}')
-    return [*other.values(), *(f'{key} (missing)' for key in missing)]
+        raise SettingError(f'it holds numbers that are NaN or infinite: {first_few(spoiled)}')
+    return [*misshapen, *(f'{key} (missing)' for key in missing)]
 
 
 def check_origin(weights: Mapping[str, Any]) -> None:
-    """Refuse weights of the authors' release that were not converted.
-
-    Args:
-        weights (Mapping[str, Any]): Weights by their names, as :func:`weights_in` gives them.
-
-    Raises:
-        SettingError: If they are; it names the command that converts them.
-    """
+    """Refuse weights of the authors' release, and name the command that converts them."""
     if any(re.match(r'stage\d+\.(down|up)sample\.', key) for key in weights):
         raise SettingError(
             "it is a checkpoint of the authors' release; convert it once with "
@@ -222,55 +213,29 @@ def convert_resnet(
     return converted
 
 
-class _Settings(NamedTuple):
-    """The backbone's settings that the names of its weights give away."""
-
-    num_stages: int
-    num_blocks: list[int]
-    aggregation: bool
-
-
 def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse weights of a network that was built with other settings.
+    """Refuse weights of a backbone that was built with other settings, and name the setting.
 
-    Args:
-        weights (Mapping[str, Tensor]): The weights to load, under the backbone's names. Without
-            any of a stage they are not judged.
-        own (Mapping[str, Tensor]): The backbone's own.
-
-    Raises:
-        SettingError: If they are of another network; it names the setting.
+    Weights without any of a stage are not judged.
     """
     if not is_mspn(weights):
         return
-    given, present = _settings(weights), _settings(own)
-    for name, theirs, ours in zip(_Settings._fields, given, present, strict=True):
-        if theirs != ours:
-            hint = f', with num_units={len(given.num_blocks)}' if name == 'num_blocks' else ''
-            if name == 'num_stages':
-                hint = ' in the backbone and the head'
-                if given.num_stages > present.num_stages:
-                    hint += (
-                        f', and active_stages={ours} in both to run only the first '
-                        f'{"stages" if present.num_stages > 1 else "stage"}'
-                    )
+    theirs, ours = _settings(weights), _settings(own)
+    hints = {
+        'num_stages': ' in the backbone and the head, and active_stages in both to run fewer',
+        'num_blocks': f', with num_units={len(theirs["num_blocks"])}',
+    }
+    for name in theirs:
+        if theirs[name] != ours[name]:
             raise SettingError(
-                f'the checkpoint has {name}={theirs} and the backbone {name}={ours}; '
-                f'set {name}={theirs}{hint}'
+                f'the checkpoint has {name}={theirs[name]} and the backbone {name}={ours[name]}; '
+                f'set {name}={theirs[name]}{hints.get(name, "")}'
             )
     _check_stem_and_shapes(weights, own)
 
 
 def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
-    """Refuse a ResNet whose weights have no place in the backbone.
-
-    Args:
-        weights (Mapping[str, Tensor]): What :func:`convert_resnet` gave.
-        own (Mapping[str, Tensor]): The backbone's own weights.
-
-    Raises:
-        SettingError: If it has other blocks or shapes; it names the setting.
-    """
+    """Refuse what :func:`convert_resnet` made of a ResNet with other blocks or channels."""
     theirs, ours = _num_blocks(weights), _num_blocks(own)
     if theirs != ours[: len(theirs)]:
         raise SettingError(
@@ -285,23 +250,19 @@ def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> No
     _check_stem_and_shapes(weights, own)
 
 
-def some(names: Sequence[str], shown: int = 4) -> str:
-    """Name the first few of many in a message."""
-    more = f' and {len(names) - shown} more' if len(names) > shown else ''
-    return (', '.join(names[:shown]) or 'none') + more
-
-
-def counted(keys: Mapping[str, Sequence[str]], shown: int = 4) -> list[str]:
+def describe_keys(keys: Mapping[str, Sequence[str]], shown: int = 4) -> list[str]:
     """Say of each kind of keys how many there are and which; kinds without any are left out."""
-    return [f'{len(names)} {kind}: {some(names, shown)}' for kind, names in keys.items() if names]
-
-
-def misshapen(given: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> list[str]:
-    """List the weights that both have in different shapes, in words."""
     return [
-        f'{key} {shape_of(given[key])} instead of {list(own[key].shape)}'
+        f'{len(names)} {kind}: {first_few(names, shown)}' for kind, names in keys.items() if names
+    ]
+
+
+def shape_differences(weights: Mapping[str, Any], own: Mapping[str, Tensor]) -> list[str]:
+    """List the weights that both have in different shapes, in words that start with the key."""
+    return [
+        f'{key} {shape_of(weights[key])} instead of {shape_of(own[key])}'
         for key in own
-        if key in given and shape_of(given[key]) != list(own[key].shape)
+        if key in weights and shape_of(weights[key]) != shape_of(own[key])
     ]
 
 
@@ -314,20 +275,24 @@ def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tens
     strangers = [key for key in weights if key.startswith('top.') and key not in own]
     if strangers:
         raise SettingError(
-            f'norm_cfg gives the backbone other norm layers than the file has: {some(strangers)}'
+            'norm_cfg gives the backbone other norm layers than the file has: '
+            + first_few(strangers)
         )
-    wrong = misshapen(weights, own)
+    wrong = shape_differences(weights, own)
     if wrong:
         raise SettingError(
             'unit_channels, stem_channels or double_channels give the backbone other channels '
-            f'than the file has: {some(wrong)}'
+            f'than the file has: {first_few(wrong)}'
         )
 
 
-def _settings(weights: Mapping[str, Any]) -> _Settings:
+def _settings(weights: Mapping[str, Any]) -> dict[str, Any]:
+    """The backbone's settings that the names of its weights give away."""
     stages = {int(key.split('.')[1]) for key in weights if key.startswith('multi_stage_mspn.')}
     aggregation = any('.out_skip1.' in key for key in weights)
-    return _Settings(1 + max(stages), _num_blocks(weights), aggregation)
+    return dict(
+        num_stages=1 + max(stages), num_blocks=_num_blocks(weights), aggregation=aggregation
+    )
 
 
 def _num_blocks(weights: Mapping[str, Any]) -> list[int]:

@@ -239,5 +239,7 @@ class TestARunThatHasNothingToResumeFrom:
         cut = save(tmp_path / 'epoch_1.pth', '20260101_000000')
         os.truncate(cut, 100)
         settings = dict(resume=True, load_from=str(cut), **NO_WORKERS)
-        with pytest.raises(SettingError, match=r'epoch_1\.pth, from which .* is damaged'):
+        with pytest.raises(
+            SettingError, match=r'epoch_1\.pth cannot be read as a checkpoint; is it complete'
+        ):
             run_here(project.config, tmp_path / 'run', rendered, monkeypatch, **settings)

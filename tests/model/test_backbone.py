@@ -595,7 +595,7 @@ class TestPretrained:
             self.build(str(tmp_path / 'vgg.pth'))
 
     def test_a_missing_file_is_an_error(self, tmp_path):
-        with pytest.raises(FileNotFoundError, match=r'nowhere\.pth'):
+        with pytest.raises(SettingError, match=r'nowhere\.pth'):
             self.build(str(tmp_path / 'nowhere.pth'))
 
 

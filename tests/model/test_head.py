@@ -20,7 +20,7 @@ from mmpose.models.heads import MSPNHead  # isort: skip
 from mmpose.registry import KEYPOINT_CODECS  # isort: skip
 from mmpose.structures import MultilevelPixelData, PoseDataSample  # isort: skip
 
-from mspn_plugin.model.head import pck_accuracy  # isort: skip
+from mspn_plugin.model.supervision import pck_accuracy  # isort: skip
 
 CHANNELS = 8
 KERNELS = (15, 11, 9, 7, 5)
@@ -111,8 +111,7 @@ def mmpose_head(num_stages, joints, **settings):
 
 def pair(num_stages, joints, **settings):
     """Our head and MMPose's with the same weights and running statistics."""
-    decoder = dict(CODEC, decoding='mmpose')
-    ours = build(num_stages, decoder, out_channels=joints, **settings)
+    ours = build(num_stages, out_channels=joints, **settings)
     theirs = mmpose_head(num_stages, joints)
     for module in ours.modules():
         if isinstance(module, nn.BatchNorm2d):
@@ -211,7 +210,11 @@ class TestAgainstMMPose:
     @pytest.mark.parametrize('flip', [False, True])
     @pytest.mark.parametrize('joints', [1, 4, 17, 133])
     def test_predictions(self, joints, flip, shift):
-        ours, theirs = (head.eval() for head in pair(2, joints))
+        codec = dict(
+            type='MegviiHeatmap', input_size=(48, 64), heatmap_size=(12, 16), kernel_size=5
+        )
+        heads = pair(2, joints, decoder=codec, coarse_to_fine=False)
+        ours, theirs = (head.eval() for head in heads)
         feats, samples = features(), mmpose_samples_of(persons(joints))
         if flip:
             feats = [feats, features(seed=1)]
@@ -572,8 +575,8 @@ class TestCheckpoints:
     @pytest.mark.parametrize(
         ('theirs', 'ours', 'message'),
         [
-            (4, 2, 'num_stages=4 and the head num_stages=2; .*active_stages=2'),
-            (2, 4, 'num_stages=2 and the head num_stages=4; set num_stages=2'),
+            (4, 2, 'a head of 16 units and the head has num_stages=2 .*active_stages in both'),
+            (2, 4, 'a head of 8 units and the head has num_stages=4'),
         ],
     )
     def test_of_another_number_of_stages_is_refused(self, theirs, ours, message):
@@ -586,7 +589,7 @@ class TestCheckpoints:
 
     def test_of_another_number_of_units_is_refused(self):
         weights = build(1, num_units=3).state_dict()
-        with pytest.raises(SettingError, match='3 units and the head 8 = num_stages=2'):
+        with pytest.raises(SettingError, match='a head of 3 units and the head has num_stages=2'):
             build(2).load_state_dict(weights)
 
     def test_of_a_backbone_alone_leaves_the_head_as_it_is(self):
@@ -625,7 +628,7 @@ class TestBadInput:
 
     def test_features_of_the_wrong_number_of_stages(self):
         head, samples = build(2), samples_of(persons())
-        with pytest.raises(SettingError, match=r'features of 3 stages .*num_stages=2'):
+        with pytest.raises(SettingError, match=r'features of 3 stages, .*num_stages=2'):
             head(features(3))
         with pytest.raises(SettingError, match=r'features of 1 stages .*active_stages=2'):
             head.loss(features(1), samples)
@@ -633,11 +636,11 @@ class TestBadInput:
     def test_features_of_the_wrong_number_of_units(self):
         feats = features()
         feats[1] = feats[1][1:]
-        with pytest.raises(SettingError, match=r'stage 2 has the features of 3 units.*num_units=4'):
+        with pytest.raises(SettingError, match=r'\[8, 8, 8\]\] channels .*num_units=4'):
             build()(feats)
 
     def test_features_of_the_wrong_number_of_channels(self):
-        with pytest.raises(SettingError, match=r'has 9 channels.*unit_channels=8'):
+        with pytest.raises(SettingError, match=r'9\]\] channels .*unit_channels=8'):
             build()(features(channels=9))
 
     def test_targets_of_another_size(self):
@@ -651,7 +654,7 @@ class TestBadInput:
             build().loss(features(), samples)
 
     def test_targets_of_another_number_of_joints(self):
-        with pytest.raises(SettingError, match='16 joints, and the head has out_channels=17'):
+        with pytest.raises(SettingError, match='16 keypoints, and the head has out_channels=17'):
             build().loss(features(), samples_of(persons(joints=16)))
 
     def test_samples_without_targets(self):

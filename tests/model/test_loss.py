@@ -3,7 +3,6 @@
 import pytest
 import torch
 from mmengine.structures import InstanceData, PixelData
-from torch.utils._python_dispatch import TorchDispatchMode
 
 import mspn_plugin
 from mspn_plugin import JointMSELoss, OHKMLoss
@@ -13,12 +12,12 @@ from mmpose.models.losses import KeypointMSELoss, KeypointOHKMMSELoss  # isort: 
 from mmpose.structures import PoseDataSample  # isort: skip
 
 
-def maps(joints, batch=3, height=16, width=12, seed=0):
+def maps(keypoints, batch=3, height=16, width=12, seed=0):
     """Predicted heatmaps, targets up to 255 and weights 0 or 1."""
     generator = torch.Generator().manual_seed(seed)
-    output = torch.randn(batch, joints, height, width, generator=generator) * 30
-    target = torch.rand(batch, joints, height, width, generator=generator) ** 8 * 255
-    weights = (torch.rand(batch, joints, generator=generator) > 0.4).float()
+    output = torch.randn(batch, keypoints, height, width, generator=generator) * 30
+    target = torch.rand(batch, keypoints, height, width, generator=generator) ** 8 * 255
+    weights = (torch.rand(batch, keypoints, generator=generator) > 0.4).float()
     return output.requires_grad_(), target, weights
 
 
@@ -36,16 +35,16 @@ def assert_same(ours, theirs, output, target, weights):
     torch.testing.assert_close(gradient / scale, expected_gradient / scale, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize('joints', [1, 4, 17, 133])
-def test_ohkm_equals_mmpose_for_weights_0_and_1(joints):
-    topk = min(8, joints)
+@pytest.mark.parametrize('keypoints', [1, 4, 17, 133])
+def test_ohkm_equals_mmpose_for_weights_0_and_1(keypoints):
+    topk = min(8, keypoints)
     theirs = KeypointOHKMMSELoss(use_target_weight=True, topk=topk, loss_weight=0.7)
-    assert_same(OHKMLoss(topk=topk, loss_weight=0.7), theirs, *maps(joints))
+    assert_same(OHKMLoss(topk=topk, loss_weight=0.7), theirs, *maps(keypoints))
 
 
-@pytest.mark.parametrize('joints', [1, 4, 17, 133])
-def test_mse_equals_mmpose_for_any_weight(joints):
-    output, target, weights = maps(joints)
+@pytest.mark.parametrize('keypoints', [1, 4, 17, 133])
+def test_mse_equals_mmpose_for_any_weight(keypoints):
+    output, target, weights = maps(keypoints)
     weights = weights * torch.rand(weights.shape)
     theirs = KeypointMSELoss(use_target_weight=True, loss_weight=0.25)
     assert_same(JointMSELoss(loss_weight=0.25), theirs, output, target, weights)
@@ -60,21 +59,21 @@ def test_ohkm_takes_a_weight_as_it_is_where_mmpose_squares_it():
     torch.testing.assert_close(theirs(output, target, half), value / 2)
 
 
-def test_without_weights_all_joints_count():
+def test_without_weights_all_keypoints_count():
     output, target, weights = maps(17)
     ones = torch.ones_like(weights)
     for loss in (OHKMLoss(), JointMSELoss()):
         assert torch.equal(loss(output, target), loss(output, target, ones))
 
 
-def test_topk_above_the_number_of_joints_uses_all_of_them():
+def test_topk_above_the_number_of_keypoints_uses_all_of_them():
     output, target, weights = maps(4)
     torch.testing.assert_close(
         OHKMLoss(topk=8)(output, target, weights), JointMSELoss()(output, target, weights)
     )
 
 
-def test_only_the_hardest_joints_get_a_gradient():
+def test_only_the_hardest_keypoints_get_a_gradient():
     output, target, _ = maps(17)
     _, gradient = value_and_gradient(OHKMLoss(topk=8), output, target, None)
     errors = (output - target).square().mean((2, 3))
@@ -135,36 +134,6 @@ def test_second_derivatives_are_right():
     assert torch.autograd.gradgradcheck(lambda o: OHKMLoss(2)(o, target, weights), output)
 
 
-class Operations(TorchDispatchMode):
-    """Counts the operations that run and notes the largest tensor that one makes."""
-
-    def __init__(self):
-        super().__init__()
-        self.count = 0
-        self.largest = 0
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        result = func(*args, **(kwargs or {}))
-        self.count += 1
-        for made in result if isinstance(result, (tuple, list)) else [result]:
-            if isinstance(made, torch.Tensor):
-                self.largest = max(self.largest, made.untyped_storage().nbytes())
-        return result
-
-
-@pytest.mark.parametrize('loss', [OHKMLoss(topk=3), JointMSELoss()])
-def test_no_loop_over_persons_or_joints_and_no_large_temporary(loss):
-    counts = []
-    for batch, joints in [(2, 4), (16, 33)]:
-        output, target, weights = maps(joints, batch)
-        with Operations() as operations:
-            value_and_gradient(loss, output, target, weights)
-        counts.append(operations.count)
-        assert operations.largest <= output.numel() * 4
-    assert counts[0] == counts[1]
-    assert counts[0] < 40
-
-
 @pytest.mark.parametrize('loss', [OHKMLoss(), JointMSELoss()])
 def test_nothing_waits_for_the_device(loss):
     """On the meta device there are no values, so that whatever looks at one raises."""
@@ -206,7 +175,7 @@ def test_serves_mmposes_heatmap_head():
 
 @pytest.mark.parametrize('topk', [0, -1, 2.5, True, None])
 def test_refuses_a_topk_that_is_no_positive_number(topk):
-    with pytest.raises(mspn_plugin.SettingError, match='positive integer'):
+    with pytest.raises(mspn_plugin.SettingError, match=r'topk=.* whole number'):
         OHKMLoss(topk=topk)
 
 

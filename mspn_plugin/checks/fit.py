@@ -1,0 +1,176 @@
+"""Whether data, model, codec and checkpoint fit each other.
+
+Each check raises a :class:`SettingError` that names the file or both settings. The ``name`` of a
+data set or a metric is the setting that it was built from.
+"""
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from mmengine.dataset import BaseDataset
+from mmengine.model import PretrainedInit
+
+from ..errors import SettingError, first_few, naming
+from ..weights.loading import check_origin, read_checkpoint, shape_of, weights_in
+from .faults import errors, findings
+from .sources import Source
+
+CODEC_FIELDS = ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_on_device')
+"""What the encoder and the decoder of a config must have in common."""
+
+
+def check_files(source: Source) -> None:
+    """Check that the files that a data set and its metrics are to be read from exist."""
+    files = [('ann_file', source.cfg.get('ann_file') and source.ann_file)]
+    files += [('bbox_file', source.cfg.get('bbox_file'))]
+    files += [("its metric's ann_file", metric.get('ann_file')) for metric in source.metrics]
+    for setting, path in files:
+        if path and '://' not in path and not os.path.exists(path):
+            raise SettingError(
+                f'{source.name}: {setting}, {path}, does not exist. It is looked for under '
+                '`data_root`, which configs of this plugin take from the environment variable '
+                'COCO_ROOT, and data/coco/ without it'
+            )
+
+
+def check_annotations(source: Source) -> None:
+    """Check that a data set's local JSON files have no faults that would end or spoil a run."""
+    if '://' in source.ann_file or not source.ann_file.endswith('.json'):
+        return
+    with naming(source.name):
+        examined, detections = source.examine()
+    if examined is None:
+        return
+    faulty = [
+        f'{file}: {"; ".join(map(str, wrong))}'
+        for file, found in (
+            (source.ann_file, examined.found),
+            (source.cfg.get('bbox_file'), detections),
+        )
+        if (wrong := errors(findings(found, source.training, source.evaluation)))
+    ]
+    if faulty:
+        raise SettingError(
+            f'{source.name} has faults that would end the run, or spoil it. {". ".join(faulty)}. '
+            '`mspn check CONFIG` says more, and looks at the images too; '
+            '`check_annotations=False` of PreflightHook goes on all the same'
+        )
+
+
+def check_model(model: Any) -> None:
+    """Check that backbone and head have the same stages, units and channels."""
+    backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
+    for field in ('num_stages', 'num_units', 'unit_channels'):
+        first, second = getattr(backbone, field, None), getattr(head, field, None)
+        if first is not None and second is not None:
+            _check_equal(f'model.backbone.{field}', first, f'model.head.{field}', second)
+
+
+def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
+    """Check a data set's keypoints and pipeline against the head and its codec."""
+    head = getattr(model, 'head', None)
+    declared = dataset.metainfo.get('num_keypoints')
+    channels = getattr(head, 'out_channels', None)
+    if declared and channels:
+        kind = f"{name}: {type(dataset).__name__}'s number of keypoints"
+        _check_equal(kind, declared, 'model.head.out_channels', channels)
+    decoder = getattr(head, 'decoder', None)
+    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', []):
+        step_name = f'{name}.pipeline, {type(step).__name__}: '
+        decoder_name = 'model.head.decoder.'
+        crop, expected = getattr(step, 'input_size', None), getattr(decoder, 'input_size', None)
+        if crop is not None and expected is not None:
+            names = f'{step_name}input_size', f'{decoder_name}input_size'
+            _check_equal(names[0], tuple(crop), names[1], tuple(expected))
+        encoder = getattr(step, 'encoder', None)
+        if encoder is not None and type(encoder) is type(decoder):
+            for field in CODEC_FIELDS:
+                first, second = getattr(encoder, field, None), getattr(decoder, field, None)
+                _check_equal(f'{step_name}encoder.{field}', first, decoder_name + field, second)
+
+
+def _check_equal(first_name: str, first: Any, second_name: str, second: Any) -> None:
+    if first != second:
+        raise SettingError(
+            f'{first_name} is {first} and {second_name} is {second}; they must be equal'
+        )
+
+
+def check_images(dataset: BaseDataset, name: str) -> None:
+    """Check that a data set's images exist."""
+    paths = list(dict.fromkeys(info.get('img_path') or '' for info in records(dataset)))
+    missing = missing_files(paths)
+    for folder in {os.path.dirname(path) for path in missing}:
+        if not os.path.isdir(folder or '.'):
+            raise SettingError(
+                f'{name}: the folder of images {folder} does not exist; it follows from '
+                '`data_root` and `data_prefix` of the data set'
+            )
+    if missing:
+        raise SettingError(
+            f'{name}: {len(missing)} of {len(paths)} images that {dataset.ann_file} names do not '
+            f'exist: {first_few(missing, 5)}'
+        )
+
+
+def records(dataset: BaseDataset) -> Iterator[Any]:
+    """Go through what a data set class has read of each person or image.
+
+    MMPose's own ``get_data_info`` copies the skeleton into every record too, which takes longer
+    than unpacking it.
+    """
+    for index in range(len(dataset)):
+        yield BaseDataset.get_data_info(dataset, index)
+
+
+def missing_files(paths: Iterable[str]) -> list[str]:
+    """Tell which local files are missing, by one look at each folder."""
+    names: dict[str, set[str]] = {}
+    missing = []
+    for path in paths:
+        folder, name = os.path.split(path)
+        if not path or '://' in path:
+            continue
+        if folder not in names:
+            names[folder] = (
+                set(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else set()
+            )
+        if name not in names[folder]:
+            missing.append(path)
+    return missing
+
+
+def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
+    """Check that a metric with annotations of its own knows the images that it will be given."""
+    known = getattr(getattr(metric, 'coco', None), 'imgs', None)
+    if known is None:
+        return
+    ids = {info['img_id'] for info in records(dataset)}
+    unknown = sorted(ids.difference(known))
+    if unknown:
+        raise SettingError(
+            f'{name}: the annotations of the {type(metric).__name__} lack {len(unknown)} of '
+            f'{len(ids)} images of {dataset.ann_file}, with the ids '
+            f'{first_few(list(map(str, unknown)))}; `ann_file` of both must be one file'
+        )
+
+
+def check_init_cfg(model: Any) -> None:
+    """Check the files that ``init_cfg`` of the estimator or its head names.
+
+    ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
+    """
+    module: Any
+    for setting, module in (('model', model), ('model.head', getattr(model, 'head', None))):
+        init_cfg = getattr(module, 'init_cfg', None) or []
+        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
+            if cfg['type'] not in ('Pretrained', PretrainedInit):
+                continue
+            with naming(f'{setting}.init_cfg: {cfg["checkpoint"]}'):
+                weights = weights_in(read_checkpoint(cfg['checkpoint']), ['state_dict'])
+                check_origin(weights)
+                prefix = f'{cfg["prefix"].rstrip(".")}.' if cfg.get('prefix') else ''
+                own = module.state_dict()
+                if not any(shape_of(weights.get(prefix + k)) == shape_of(own[k]) for k in own):
+                    raise SettingError(f'nothing of it fits; its keys: {first_few(list(weights))}')

@@ -1,0 +1,57 @@
+"""What ``init_cfg=dict(type='Pretrained', checkpoint=FILE)`` of the backbone loads."""
+
+from typing import Any
+
+from torch import nn
+
+from ..errors import SettingError, first_few, naming
+from .loading import (
+    check_origin,
+    check_resnet,
+    convert_resnet,
+    is_mspn,
+    is_resnet,
+    read_backbone_weights,
+)
+
+
+def load_pretrained(
+    backbone: nn.Module,
+    checkpoint: str,
+    stages: str = 'all',
+    prefix: str | None = None,
+    map_location: str = 'cpu',
+) -> None:
+    """Load a ResNet or a network of its own kind into an ``MSPNBackbone``.
+
+    Args:
+        backbone (nn.Module): The backbone.
+        checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them: a ResNet
+            in torchvision's layout, or this network, alone or inside of an estimator.
+        stages (str): Whether a ResNet goes into ``'all'`` stages or only into the ``'first'``.
+        prefix (str, optional): Only weights whose names start so are taken, without it.
+        map_location (str): The device to load to.
+
+    Raises:
+        SettingError: If the file is missing or does not fit the network; it names the file.
+    """
+    if stages not in ('all', 'first'):
+        raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
+    network: Any = backbone
+    with naming(f'init_cfg names the checkpoint {checkpoint}'):
+        weights = read_backbone_weights(checkpoint, prefix, map_location)
+        check_origin(weights)
+        if is_mspn(weights):
+            network.load_state_dict(weights)
+            return
+        if not is_resnet(weights):
+            raise SettingError(
+                "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
+                + first_few(list(weights))
+            )
+        filled = range(network.num_stages if stages == 'all' else 1)
+        weights = convert_resnet(weights, filled, network.num_units)
+        own = network.state_dict()
+        check_resnet(weights, own)
+    for key, value in weights.items():
+        own[key].copy_(value)

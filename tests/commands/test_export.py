@@ -1,0 +1,22 @@
+"""``mspn export``."""
+
+import pytest
+
+onnxruntime = pytest.importorskip('onnxruntime')
+
+
+def test_a_file_is_written_and_compared_with_pytorch(mspn, network, tmp_path):
+    ended = mspn('export', tmp_path / 'a.onnx', '--stages', 1, '--heatmaps', *network)
+    assert ended.exit_code == 0 and 'of the largest heatmap value from PyTorch' in ended.stdout
+    (output,) = onnxruntime.InferenceSession(tmp_path / 'a.onnx').get_outputs()
+    assert output.name == 'heatmaps'
+
+
+def test_targets_are_looked_at_before_any_work(mspn, tmp_path):
+    (tmp_path / 'a.onnx').touch()
+    for name, said in [
+        ('a.onnx', '--overwrite'),
+        ('none/a.onnx', 'does not exist'),
+    ]:
+        ended = mspn('export', tmp_path / name, '--config', 'none', '--checkpoint', 'none')
+        assert ended.exit_code == 2 and said in ended.stderr

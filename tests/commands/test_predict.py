@@ -1,0 +1,128 @@
+"""``mspn predict``: images and boxes in, results and drawings out."""
+
+import json
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from mmengine.config import Config
+from mmpose.apis import init_model
+
+from mspn_plugin.inference.images import read_image
+
+
+@pytest.fixture
+def run(mspn, network):
+    return lambda *arguments: mspn('predict', *arguments, *network)
+
+
+@pytest.fixture
+def images(images_and_boxes):
+    return images_and_boxes[0]
+
+
+def results(folder):
+    return json.loads((folder / 'keypoints.json').read_text())
+
+
+def test_the_command_predicts_what_mmpose_does(run, network, images, tmp_path):
+    from mmpose.apis import inference_topdown, init_model
+
+    out = tmp_path / 'out'
+    boxes = tmp_path / 'boxes.json'
+    assert run(images, '--boxes', boxes, '--out', out, '--batch-size', '2').exit_code == 0
+    found = results(out)
+    assert [r['image_id'] for r in found] == [3, 3, 7]
+    assert sorted(p.name for p in out.iterdir()) == [
+        '000000000003.jpg',
+        '000000000007.jpg',
+        'keypoints.json',
+    ]
+    sample = inference_topdown(
+        init_model(*network[1::2], 'cpu'),
+        str(images / '000000000003.png'),
+        np.float32([[10, 10, 70, 100]]),
+    )[0]
+    mine = np.array(found[0]['keypoints']).reshape(17, 3)
+    assert np.abs(mine[:, :2] - sample.pred_instances.keypoints[0]).max() < 0.05
+    assert np.abs(mine[:, 2] - sample.pred_instances.keypoint_scores[0]).max() < 0.01
+
+
+def test_without_boxes_a_image_is_one_person_and_a_pattern_finds_it(run, images, tmp_path):
+    out = tmp_path / 'out'
+    assert run(images / '*7.png', '--out', out, '--no-pictures', '--stages', '1').exit_code == 0
+    assert [r['bbox'] for r in results(out)] == [[0, 0, 160, 120]]
+    assert [p.name for p in out.iterdir()] == ['keypoints.json']
+
+
+def test_stages_are_shown_side_by_side(run, images, tmp_path):
+    out = tmp_path / 'out'
+    assert run(images / '000000000003.png', '--out', out, '--show-stages').exit_code == 0
+    figure = read_image(out / '000000000003.stages.png')
+    assert figure.shape[1] > 1000 and figure.std() > 1
+
+
+def test_a_video_becomes_a_video(run, images, tmp_path):
+    clip, out = tmp_path / 'clip.mp4', tmp_path / 'out'
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'mp4v'), 10, (160, 120))
+    for _ in range(3):
+        writer.write(read_image(images / '000000000003.png'))
+    writer.release()
+    assert run(clip, '--out', out).exit_code == 0
+    assert [r['frame'] for r in results(out)] == [0, 1, 2]
+    assert cv2.VideoCapture(str(out / 'clip.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 3
+
+
+def test_an_unreadable_image_is_skipped_and_the_rest_is_done(run, images, tmp_path):
+    (images / '000000000005.jpg').write_bytes(b'no image')
+    (images / '000000000006.jpg').write_bytes(b'')
+    out = tmp_path / 'out'
+    ended = run(images, images / 'missing.jpg', '--out', out, '--no-pictures')
+    assert ended.exit_code == 3
+    assert [r['image_id'] for r in results(out)] != [] and len(results(out)) == 2
+    for name in ('000000000005.jpg cannot', '000000000006.jpg cannot', 'missing.jpg: No such'):
+        assert name in ended.stderr
+    assert '3 skipped' in ended.stdout
+
+
+def test_what_is_there_is_not_replaced(run, images, tmp_path):
+    out = tmp_path / 'out'
+    out.mkdir()
+    (out / 'keypoints.json').write_text('mine')
+    ended = run(images, '--out', out)
+    assert (out / 'keypoints.json').read_text() == 'mine'
+    assert ended.exit_code == 2 and '--overwrite' in ended.stderr
+
+
+def test_a_box_outside_of_its_image_is_left_out_with_a_word(run, images, tmp_path):
+    person = dict(image_id=3, category_id=1, score=0.9)
+    boxes = [dict(person, bbox=bbox) for bbox in ([1, 1, 90, 90], [500, 20, 50, 50])]
+    (tmp_path / 'found.json').write_text(json.dumps(boxes))
+    arguments = ('--boxes', tmp_path / 'found.json', '--out', tmp_path / 'out', '--no-pictures')
+    ended = run(images / '000000000003.png', *arguments)
+    assert ended.exit_code == 3 and '160x120' in ended.stderr
+    assert [r['bbox'] for r in results(tmp_path / 'out')] == [[1, 1, 90, 90]]
+
+
+def test_images_of_one_name_get_targets_of_their_own(run, images, tmp_path):
+    (tmp_path / 'more').mkdir()
+    (images / '000000000003.png').rename(tmp_path / 'more' / '000000000007.png')
+    assert run(images, tmp_path / 'more', '--out', tmp_path / 'out').exit_code == 0
+    names = sorted(p.name for p in (tmp_path / 'out').iterdir())
+    assert names == ['000000000007-2.jpg', '000000000007.jpg', 'keypoints.json']
+    assert [r['image_id'] for r in results(tmp_path / 'out')] == [1, 2]
+
+
+def test_another_network_of_mmpose_predicts_too(mspn, network, images, tmp_path):
+    config = Config.fromfile(network[1])
+    blocks = config.model.backbone.num_blocks
+    config.model.backbone = dict(type='MSPN', unit_channels=16, num_stages=2, num_blocks=blocks)
+    config.dump(tmp_path / 'other.py')
+    estimator = init_model(Config.fromfile(tmp_path / 'other.py'), None, 'cpu')
+    torch.save({'state_dict': estimator.state_dict()}, tmp_path / 'other.pth')
+    other = ['--config', tmp_path / 'other.py', '--checkpoint', tmp_path / 'other.pth']
+    ended = mspn('predict', images, *other, '--out', tmp_path / 'out', '--no-pictures')
+    assert ended.exit_code == 0 and len(results(tmp_path / 'out')) == 2
+    ended = mspn('predict', images, *other, '--out', tmp_path / 'stages', '--stages', 1)
+    assert ended.exit_code == 2 and 'need the backbone MSPNBackbone' in ended.stderr

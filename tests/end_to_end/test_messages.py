@@ -1,0 +1,166 @@
+"""A user's mistake ends a command in one message, in a process of its own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from support.checkpoints import RunsCode
+from support.shell import GROUND_TRUTH_BOXES, message, mim, succeeded
+from support.spoiled_data import (
+    HARMLESS_IMAGES,
+    HARMLESS_PERSONS,
+    SPOILED_PERSONS,
+    TRAIN,
+    Data,
+    config,
+)
+
+from mspn_plugin import config_path
+from mspn_plugin.checks.report import check
+
+
+def python(code, **environment):
+    return subprocess.run(
+        [sys.executable, '-c', code],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **environment},
+    )
+
+
+RAISE = 'import mspn_plugin; raise mspn_plugin.SettingError("num_stages is 0; it takes 1 or more")'
+
+
+@pytest.mark.slow
+def test_a_command_prints_the_message_and_no_traceback():
+    done = python(RAISE)
+    assert done.returncode == 1
+    assert 'mspn_plugin: num_stages is 0; it takes 1 or more' in done.stderr
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_traceback_is_there_on_request():
+    assert 'Traceback' in python(RAISE, MSPN_TRACEBACK='1').stderr
+
+
+@pytest.mark.slow
+def test_other_errors_keep_their_traceback():
+    assert 'Traceback' in python('import mspn_plugin; open("there is no such file")').stderr
+
+
+@pytest.mark.slow
+def test_the_plugin_imports_first_and_registers_itself():
+    code = (
+        'import mspn_plugin, mmpose.models, mmdet.models, mmpose.visualization\n'
+        'from mmpose.registry import KEYPOINT_CODECS, MODELS\n'
+        'assert MODELS.get("MSPNBackbone").__module__ == "mspn_plugin.model.backbone"\n'
+        'codec = KEYPOINT_CODECS.get("CoarseToFineHeatmap")\n'
+        'assert codec.__module__ == "mspn_plugin.model.codec"\n'
+    )
+    assert python(code).returncode == 0
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A stranger's folder, into which the one config file was copied."""
+    shutil.copy(config_path('mspn_coco'), tmp_path / 'mspn_coco.py')
+    return tmp_path
+
+
+@pytest.mark.slow
+def test_a_codec_that_does_not_fit_the_head_ends_a_training(rendered, project):
+    options = [*GROUND_TRUTH_BOXES, 'model.head.decoder.kernel_sizes=(9,9,9,7,5)']
+    said = message(mim('train', 'mspn_coco.py', cwd=project, coco_root=rendered, options=options))
+    assert 'train_dataloader.dataset.pipeline, GenerateTarget' in said
+    assert '(15, 11, 9, 7, 5)' in said and '(9, 9, 9, 7, 5)' in said
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('command', ['train', 'test'])
+def test_a_hostile_checkpoint_is_refused(command, rendered, project):
+    trap = project / 'hostile.pth'
+    call = RunsCode(open, str(project / 'sprung'), 'w')
+    torch.save({'state_dict': {}, 'meta': call}, trap)
+    options = [*GROUND_TRUTH_BOXES, f'load_from={trap}']
+    given = ('--checkpoint', trap) if command == 'test' else ()
+    done = mim(command, 'mspn_coco.py', *given, cwd=project, coco_root=rendered, options=options)
+    said = message(done)
+    assert f'{trap} holds more than tensors' in said and 'could run code' in said
+    assert not (project / 'sprung').exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize('content, text', [(None, 'no checkpoint'), (b'', 'is it complete')])
+def test_a_missing_or_damaged_checkpoint_is_named_by_a_test(content, text, rendered, project):
+    file = project / 'cut.pth'
+    if content is not None:
+        file.write_bytes(content)
+    arguments = ('test', 'mspn_coco.py', '--checkpoint', file)
+    done = mim(*arguments, cwd=project, coco_root=rendered, options=GROUND_TRUTH_BOXES)
+    said = message(done)
+    assert str(file) in said and text in said
+
+
+@pytest.mark.slow
+def test_an_image_that_cannot_be_read_is_named(rendered, project):
+    data = Data(rendered, project / 'coco')
+    (data.folder / 'train2017' / data.image['file_name']).write_text('<html>')
+    arguments = ('train', 'mspn_coco.py')
+    done = mim(*arguments, cwd=project, coco_root=data.folder, options=GROUND_TRUTH_BOXES)
+    assert f'{data.image["file_name"]} cannot be read as an image' in message(done)
+
+
+@pytest.mark.slow
+def test_a_release_that_is_missing_is_named_by_the_conversion(tmp_path):
+    mspn = Path(sys.executable).with_name('mspn')
+    command = [mspn, 'convert', 'megvii', tmp_path / 'none.pth', tmp_path / 'out.pth']
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert 'none.pth' in done.stderr and 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
+def test_the_check_gives_status_1_and_every_id(rendered, tmp_path):
+    data = Data(rendered, tmp_path / 'coco')
+    for number, (change, *_) in SPOILED_PERSONS.items():
+        data.add_person(number, change)
+    folder = data.save()
+    done = subprocess.run(
+        [
+            *(sys.executable, '-m', 'mspn_plugin', 'check', config_path('mspn_synthetic')),
+            *('--no-images', '--no-cost'),
+        ],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'COCO_ROOT': str(folder)},
+    )
+    assert done.returncode == 1, done.stderr
+    judged = {n for n, (_, _, in_training, _) in SPOILED_PERSONS.items() if in_training}
+    assert all(f'id {number}' in done.stdout for number in judged)
+    assert 'Traceback' not in done.stderr
+
+
+@pytest.mark.slow
+def test_data_with_harmless_faults_are_trained_and_evaluated_on(rendered, project):
+    data = Data(rendered, project / 'coco')
+    for number in (909, 910, 911, 912, 913, 914):
+        data.add_person(number, SPOILED_PERSONS[number][0])
+    for number, change in HARMLESS_PERSONS.items():
+        data.add_person(number, change)
+    for number, (name, write) in enumerate(HARMLESS_IMAGES.items(), 3000):
+        data.add_image(number, name, write)
+    folder = data.save()
+    assert not check(config(folder), cost=False).errors()
+
+    # The same data are evaluated on.
+    shutil.copy(folder / TRAIN, folder / TRAIN.replace('train', 'val'))
+    shutil.rmtree(folder / 'val2017')
+    (folder / 'val2017').symlink_to('train2017')
+    options = ['train_cfg.max_epochs=1', 'train_dataloader.batch_size=30', *GROUND_TRUTH_BOXES]
+    succeeded(mim('train', 'mspn_coco.py', cwd=project, coco_root=folder, options=options))
+    assert (project / 'work_dirs' / 'mspn_coco' / 'epoch_1.pth').is_file()
