@@ -1,31 +1,32 @@
-# Python 3.11; set PYTHON to name another one.
+# Python 3.10 to 3.13, and the build of torch that pip is asked for.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
+TORCH ?= torch==2.13.0
 VENV := .venv
 BIN := $(VENV)/bin
-INSTALLED := $(VENV)/installed
+INSTALLED := $(VENV)/installed-$(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 DEMO := demo
 SIZE ?= quick
 DEMO_CONFIG := configs/mspn_synthetic.py
 
-.PHONY: help install demo test lint bench clean
+.PHONY: help install demo test matrix lint bench lock clean
 
 help:
 	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
 	@echo 'make test   run the tests'
+	@echo 'make matrix test on each Python that is here, and write the table of docs/install.md'
 	@echo 'make bench  measure beside MMPose and write docs/benchmarks.md'
 	@echo 'make lint   ruff, mypy, and the directions in which packages may import'
 	@echo 'make clean  remove .venv and demo'
 
 install: $(INSTALLED)
 
-# The stamp is newer than what it was made from, so a second run installs nothing.
-$(INSTALLED): requirements/lock.txt requirements/source.txt requirements/torch.txt setup.py
-	$(PYTHON) -m venv $(VENV)
+# The stamp is newer than what it was made from, so a second run installs nothing. It names the
+# Python, so that another one begins with an empty environment.
+$(INSTALLED): requirements/lock.txt requirements/xtcocotools/*.* pyproject.toml setup.py
+	$(PYTHON) -m venv --clear $(VENV)
 	$(BIN)/python -m pip install -q --require-hashes --no-deps -r requirements/lock.txt
-	$(BIN)/python -m pip install -q -r requirements/torch.txt
-	$(BIN)/python -m pip install -q --require-hashes --no-deps --no-build-isolation \
-		--no-binary xtcocotools -r requirements/source.txt
-	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install -q $(TORCH)
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation ./requirements/xtcocotools -e .
 	touch $@
 
 $(DEMO)/data: | $(INSTALLED)
@@ -51,6 +52,12 @@ demo: $(INSTALLED) | $(DEMO)/data
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2
 
+# An interpreter that is not on the PATH or among pyenv's is skipped, and named at the end.
+# ROWS='-s torch-2.13.0-mmengine-3.12' runs one row; .venv/bin/nox -l lists them.
+matrix: $(INSTALLED)
+	PATH="$$PATH:$$(echo $$HOME/.pyenv/versions/*/bin | tr ' ' ':')" \
+		$(BIN)/nox --no-error-on-missing-interpreters $(ROWS)
+
 # SIZE is quick, medium or full. Without mmpretrain one row says that it is missing.
 bench: $(INSTALLED)
 	-$(BIN)/python -m pip install -q --require-hashes --no-deps --upgrade \
@@ -62,6 +69,21 @@ lint: $(INSTALLED)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo --no-cache
+
+# Pins for users, and with hashes and tools for `make`. Versions that still fit pyproject.toml stay
+# unless UPGRADE=--upgrade. torch and what it brings for CUDA is left to pip; see docs/install.md.
+CUDA := cuda-bindings cuda-toolkit nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
+	nvidia-nvshmem-cu13 triton
+COMPILE := uv pip compile -q --universal --python-version 3.10 --no-annotate \
+	--custom-compile-command 'make lock' --excludes <(printf '%s\n' $(CUDA)) \
+	--constraints <(echo '$(TORCH)') --no-emit-package torch --no-emit-package xtcocotools \
+	--no-emit-package pip $(UPGRADE) pyproject.toml
+
+lock: SHELL := bash
+lock:
+	$(COMPILE) -o requirements/pins.txt
+	$(COMPILE) --group dev --generate-hashes --constraints requirements/pins.txt \
+		-o requirements/lock.txt
 
 clean:
 	rm -rf $(VENV) $(DEMO)

@@ -40,7 +40,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(SUBCOMMANDS.items()))
 
 
-@click.group(name='mspn', cls=LazyGroup)
+@click.group(name='mspn', cls=LazyGroup, context_settings=dict(show_default=True))
 def main() -> None:
     """MSPN, the Multi-Stage Pose estimation Network, for MMPose.
 

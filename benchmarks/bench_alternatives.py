@@ -13,11 +13,10 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin.config_files import find_config
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmcv.cnn.utils import fuse_conv_bn  # isort: skip

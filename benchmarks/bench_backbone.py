@@ -11,12 +11,11 @@ there before. It counts activations, gradients of activations and temporaries al
 from typing import Any
 
 import torch
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import MSPNBackbone
 from mspn_plugin.measure import cost
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models import MSPN  # isort: skip

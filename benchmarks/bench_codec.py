@@ -16,11 +16,10 @@ from typing import Any
 
 import numpy as np
 import torch
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor
 
 from mspn_plugin import CoarseToFineHeatmap
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.codecs import MegviiHeatmap  # isort: skip

@@ -16,7 +16,7 @@ import numpy as np
 import onnxruntime
 import torch
 from mmengine.config import Config
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import nn
 
 from mspn_plugin import config_path
@@ -24,7 +24,7 @@ from mspn_plugin.config_files import find_config
 from mspn_plugin.inference.boxes import Boxes
 from mspn_plugin.inference.fused import fuse
 from mspn_plugin.inference.predictor import PosePredictor
-from mspn_plugin.measure.timing import Timing, interleaved
+from mspn_plugin.measure.timing import Timing
 
 # After the plugin, which lets mmpose import.
 from mmpose.apis import inference_topdown, init_model  # isort: skip

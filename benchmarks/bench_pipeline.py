@@ -16,10 +16,9 @@ from typing import Any
 
 import numpy as np
 from mmengine.config import Config
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 
 from mspn_plugin.config_files import find_config
-from mspn_plugin.measure.timing import interleaved
 from mspn_plugin.synthetic.coco import render_dataset
 
 # After the plugin, which lets mmpose import.

@@ -11,11 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.structures import InstanceData
-from rows import make_row, run_topic
+from rows import interleaved, make_row, run_topic
 from torch import Tensor, nn
 
 from mspn_plugin import CoarseToFineHeatmap, JointMSELoss, MultiStageHeatmapHead, OHKMLoss
-from mspn_plugin.measure.timing import interleaved
 
 # After the plugin, which lets mmpose import.
 from mmpose.models.heads import MSPNHead  # isort: skip

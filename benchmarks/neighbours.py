@@ -2,11 +2,15 @@
 
 import dataclasses
 from collections.abc import Iterable, Mapping
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
+import yaml
 from rows import make_row
 
 from mspn_plugin.benchmark.compare import Subject
+from mspn_plugin.config_files import find_config
 from mspn_plugin.inference.fused import fuse
 
 _COCO = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/'
@@ -32,12 +36,7 @@ def our_mspn(stages: int) -> Subject:
 
 def fused_mspn(stages: int) -> Subject:
     """The same, fused for prediction."""
-    return dataclasses.replace(
-        our_mspn(stages),
-        name=f'MSPN fused, {_stages(stages)}',
-        change=fuse,
-        skip=('training', 'pipeline'),
-    )
+    return dataclasses.replace(our_mspn(stages), name=f'MSPN fused, {_stages(stages)}', change=fuse)
 
 
 def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> list[Subject]:
@@ -46,6 +45,30 @@ def subjects(stages: Iterable[int], others: Mapping[str, str] = OTHERS) -> list[
     for number in stages:
         found += [mmpose_mspn(number), our_mspn(number), fused_mspn(number)]
     return found
+
+
+def published(config: str) -> dict[str, Any]:
+    """The AP that a config's own metafile states.
+
+    Args:
+        config (str): The config's name.
+
+    Returns:
+        dict: ``AP`` (0 to 1) and ``source`` (what the metafile says of it, or else the package and
+        the metafile); empty where no metafile beside the config has an AP for it.
+    """
+    path = Path(find_config(config)).resolve()
+    for metafile in sorted(path.parent.glob('*.yml')):
+        for model in (yaml.safe_load(metafile.read_text()) or {}).get('Models', []):
+            if Path(model.get('Config', '')).name != path.name:
+                continue
+            for results in model.get('Results') or []:
+                if 'AP' in (results.get('Metrics') or {}):
+                    source = f'mmpose {version("mmpose")} {metafile.name}'
+                    return dict(
+                        AP=float(results['Metrics']['AP']), source=model.get('Source') or source
+                    )
+    return {}
 
 
 def claims(rows: Iterable[Mapping[str, Any]], batch_size: int) -> list[dict[str, Any]]:

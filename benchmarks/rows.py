@@ -1,8 +1,40 @@
-"""One row of a benchmark: what was measured, ours beside the other's. Every topic makes these."""
+"""What every topic of a benchmark does: time contenders in turn, and make rows of the times."""
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
+
+from mspn_plugin.measure.timing import Timing, clock, summarise
+
+
+def interleaved(
+    contenders: Mapping[str, Callable[[], object]],
+    repeats: int = 15,
+    warmup: int = 2,
+    settle: int = 0,
+) -> dict[str, Timing]:
+    """Time callables in turn, A B C A B C, so that a noisy machine disturbs all of them alike.
+
+    Args:
+        contenders (Mapping[str, Callable]): Name to a callable without arguments. Work that was
+            queued on a GPU is waited for before the clock is read.
+        repeats (int): How often each contender is measured.
+        warmup (int): Rounds that are run and thrown away first.
+        settle (int): Calls that are thrown away in every turn before the one that counts. Without,
+            each contender finds caches and free memory as the one before has left them.
+
+    Returns:
+        dict[str, Timing]: Name to its timing in seconds, in the order given.
+    """
+    samples: dict[str, list[float]] = {name: [] for name in contenders}
+    for round_index in range(warmup + repeats):
+        for name, call in contenders.items():
+            for _ in range(settle):
+                call()
+            seconds = clock(call)
+            if round_index >= warmup:
+                samples[name].append(seconds)
+    return {name: summarise(values) for name, values in samples.items()}
 
 
 def make_row(topic: str, what: str, ours: float, theirs: float, note: str = '') -> dict[str, Any]:

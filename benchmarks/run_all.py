@@ -13,6 +13,7 @@ import dataclasses
 import importlib
 import json
 import multiprocessing
+import os
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -115,7 +116,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         part: dict[str, Any] = dict(
             started=time.strftime('%Y-%m-%d %H:%M:%S'),
             size=args.size,
-            load=describe()['load'],
+            load=round(os.getloadavg()[0], 2),
         )
         result['parts'][name] = part
         begin = time.perf_counter()
@@ -132,10 +133,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             part['models'] = measured
             save()
 
-        subjects = neighbours.subjects(size.stages, size.others)
-        keep(compare.run(subjects, settings, keep))
-        if not part['models']['complete']:
-            raise KeyboardInterrupt
+        compare.run(neighbours.subjects(size.stages, size.others), settings, keep)
+        for row in part['models']['rows']:
+            if 'building' not in row['reasons']:
+                row.update(neighbours.published(row['config']))
         part['rows'] = neighbours.claims(part['models']['rows'], settings.batch_size)
         draw(part['models'], target.with_name(f'{target.stem}-models.png'))
 
@@ -175,9 +176,7 @@ def kept(target: Path, machine: Mapping[str, Any]) -> dict[str, Any]:
     if not target.is_file():
         return {}
     earlier = json.loads(target.read_text(encoding='utf-8'))
-    lasting = set(machine) - {'load', 'nice'}
-    same = all(earlier['machine'].get(key) == machine[key] for key in lasting)
-    return earlier['parts'] if same else {}
+    return earlier['parts'] if earlier['machine'] == machine else {}
 
 
 def alone(call: Callable[..., Any], *arguments: Any) -> Any:

@@ -1,21 +1,23 @@
 """How the cost of MSPN grows: with stages, input size, batch and persons in an image."""
 
 import functools
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from mmengine.config import Config
 from mmpose.apis import inference_topdown, init_model
+from rows import interleaved
 from torch import nn
 
 from mspn_plugin.benchmark.report import save_figure
 from mspn_plugin.config_files import find_config
 from mspn_plugin.measure import cost
-from mspn_plugin.measure.machine import matrix_rate
-from mspn_plugin.measure.timing import interleaved
+from mspn_plugin.measure.timing import clock
 
 
 def run(
@@ -99,6 +101,38 @@ def draw(result: Mapping[str, Any], path: Path) -> None:
         if len(axis.containers) > 1:
             axis.legend()
     save_figure(figure, path)
+
+
+def matrix_rate(device: str = 'cpu', size: int | None = None, seconds: float = 1.0) -> float:
+    """The rate at which this machine multiplies square float32 matrices: a network's ceiling.
+
+    The product is taken as ``torch.mm`` and as a 1x1 convolution in channels-last memory, because
+    two libraries compute them and either can be the faster. Convolutions that save multiplications
+    (Winograd's way) can exceed the ceiling.
+
+    Args:
+        device (str): The torch device.
+        size (int, optional): Rows and columns; 2048, on a GPU 8192.
+        seconds (float): How long to measure. The fastest product counts.
+
+    Returns:
+        float: Multiply-adds per second.
+    """
+    size = size or (8192 if device.startswith('cuda') else 2048)
+    a, b = torch.rand(2, size, size, device=device)
+    # One image whose pixels are the rows of the first matrix.
+    image = a.view(1, size, 1, size).permute(0, 3, 1, 2)
+    weight = b[:, :, None, None].contiguous(memory_format=torch.channels_last)
+    products: list[Callable[[], object]] = [
+        lambda: torch.mm(a, b),
+        lambda: F.conv2d(image, weight),
+    ]
+    with torch.no_grad():
+        fastest = min(clock(product, device) for product in products)
+        deadline = time.perf_counter() + seconds
+        while time.perf_counter() < deadline:
+            fastest = min(fastest, *(clock(product, device) for product in products))
+    return size**3 / fastest
 
 
 def _build(

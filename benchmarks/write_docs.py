@@ -64,7 +64,7 @@ def _section(result: Mapping[str, Any], images: Mapping[str, str]) -> list[str]:
     if 'models' in parts.get('models', {}):
         blocks += ['### Models side by side', _models(parts['models']['models'])]
         if 'models' in images:
-            blocks.append(f'![Accuracy and cost against latency]({images["models"]})')
+            blocks.append(f'![Accuracy against latency]({images["models"]})')
     if 'tables' in parts.get('scaling', {}):
         blocks += ['### How the cost grows', _scaling(parts['scaling'])]
         if 'scaling' in images:
@@ -159,8 +159,8 @@ def _milliseconds(value: Any) -> str:
 def _models(result: Mapping[str, Any]) -> str:
     sources: dict[str, list[str]] = {}
     for row in result['rows']:
-        if row.get('published'):
-            sources.setdefault(row['published']['source'], []).append(row['name'])
+        if 'source' in row:
+            sources.setdefault(row['source'], []).append(row['name'])
     rounds = result['settings']['repeats']
     lines = [
         f'Rounds over all models: {rounds}. With a single one, differences of a few tenths mean '
@@ -168,11 +168,10 @@ def _models(result: Mapping[str, Any]) -> str:
         '',
         markdown(result),
         '',
-        'Published AP is on COCO val2017 with flip test and detected boxes; the times are without '
-        'flip test. The rows called MSPN are this plugin. The network is the same as in the rows '
-        'called MMPose MSPN, and loads the same checkpoints. The matrix rate is that of '
-        "torch.mm or a 1x1 convolution, the faster of both. Where AP is from, by the configs' "
-        'metafiles:',
+        'AP was not measured here. It is what was published, on COCO val2017 with flip test and '
+        'detected boxes; the times are without flip test. The rows called MSPN are this plugin. '
+        'The network is the same as in the rows called MMPose MSPN, and loads the same '
+        "checkpoints. Where AP is from, by the configs' metafiles:",
         '',
         *(f'- {", ".join(names)}: {source}' for source, names in sources.items()),
     ]

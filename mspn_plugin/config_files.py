@@ -13,7 +13,6 @@ from typing import Any
 
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.utils import get_installed_path
 
 from .errors import SettingError
 
@@ -34,18 +33,14 @@ def config_path(name: str) -> str:
     if not file.is_file():
         similar = difflib.get_close_matches(name.removesuffix('.py'), config_names(), 3, 0.3)
         raise SettingError(
-            f'mspn_plugin has no config {name!r}; similar: {", ".join(similar) or "none"} '
-            '(mspn_plugin.config_names() lists all)'
+            f'no file and no config of mspn_plugin is called {name!r}; similar: '
+            f'{", ".join(similar) or "none"} (mspn_plugin.config_names() lists all)'
         )
     return str(file)
 
 
 def config_names() -> list[str]:
-    """The names of all configs of the plugin, sorted.
-
-    Returns:
-        list[str]: Names as :func:`config_path` takes them.
-    """
+    """The names of all configs of the plugin, sorted, as :func:`config_path` takes them."""
     return sorted(file.stem for file in _folder().glob('*.py'))
 
 
@@ -53,44 +48,24 @@ def find_config(name: str) -> str:
     """The file that a config's name stands for.
 
     Args:
-        name (str): A file; ``package::path`` as MMEngine takes it; or a file name alone, of a
-            config of this plugin or, where it has none of that name, of MMPose. The suffix ``.py``
-            can be left out.
+        name (str): A file; ``package::path`` as MMEngine takes it, with or without ``.py``; or a
+            name of :func:`config_names`.
 
     Returns:
         str: The file's path.
 
     Raises:
-        SettingError: If there is no such file, or several.
+        SettingError: If there is no such file.
     """
-    file_name = f'{name.removesuffix(".py")}.py'
     package, separator, _ = name.partition('::')
     if separator:
         if find_spec(package) is None:  # MMEngine would install it
             raise SettingError(f'config {name}: the package {package} is not installed')
         try:
-            return str(get_config(file_name).filename)
+            return str(get_config(f'{name.removesuffix(".py")}.py').filename)
         except (AssertionError, OSError) as error:
             raise SettingError(f'config {name}: {error}') from error
-    for file in (name, file_name):
-        if Path(file).is_file():
-            return file
-    found = []
-    if '/' not in name:
-        own = _folder() / file_name
-        theirs = Path(get_installed_path('mmpose')) / '.mim' / 'configs'
-        found = [own] if own.is_file() else sorted(theirs.rglob(file_name))
-    if len(found) != 1:
-        several = (
-            f'several have that name: {", ".join(map(str, found))}'
-            if found
-            else ('no such file here, among the configs of mspn_plugin or those of MMPose')
-        )
-        raise SettingError(
-            f'config {name}: {several}; name a file, mmpose::PATH, or the file name of a config of '
-            'either'
-        )
-    return str(found[0])
+    return name if Path(name).is_file() else config_path(name)
 
 
 def read_config(file: str | Path, cfg_options: Mapping[str, Any] = {}) -> Config:

@@ -29,14 +29,21 @@ class KeepVisibility(BaseTransform):
 
     Required Keys:
 
-        - raw_ann_info
+        - raw_ann_info, unless all are clear
         - keypoints_visible, of shape (N, K)
 
     Modified Keys:
 
         - keypoints_visible, of shape (N, K, 2): whether the keypoint is labelled (what was there),
           and 1 where it is clearly visible, else 0
+
+    Args:
+        all_clear (bool): Whether every labelled keypoint counts as clearly visible, as in the
+            release for MPII, whose annotations don't tell. Defaults to False.
     """
+
+    def __init__(self, all_clear: bool = False) -> None:
+        self.all_clear = all_clear
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Add the second value.
@@ -56,6 +63,9 @@ class KeepVisibility(BaseTransform):
                 f'{labelled.shape}: it must stand once, and no other transform may use the second '
                 'value'
             )
+        if self.all_clear:
+            results['keypoints_visible'] = np.stack([labelled, labelled], axis=-1)
+            return results
         instances = results.get('raw_ann_info')
         if instances is None:
             raise SettingError(

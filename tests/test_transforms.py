@@ -156,6 +156,13 @@ def test_several_persons_in_one_sample():
     assert visible.dtype == np.float32
 
 
+def test_all_labelled_keypoints_can_count_as_clearly_visible():
+    results = sample_of(np.array([0, 1, 2]))
+    del results['raw_ann_info']
+    visible = KeepVisibility(all_clear=True)(results)['keypoints_visible']
+    assert visible[..., 0].tolist() == visible[..., 1].tolist() == [[0, 1, 1]]
+
+
 class TestBadInput:
     def test_after_the_flip(self):
         for flip in (False, True):

@@ -1,9 +1,8 @@
 """Measure MMPose models side by side: ``mspn benchmark CONFIG [CONFIG...]``.
 
 A config is a file, a name such as ``mmpose::body_2d_keypoint/.../td-hm_res50_8xb64-...py``, or the
-file name alone of a config of this plugin or else of MMPose. Each becomes a row: parameters,
-multiply-adds, latency, throughput, training steps per second, peak memory, and average precision
-where a checkpoint and data are given.
+name of a config of this plugin. Each becomes a row: parameters, multiply-adds, latency, throughput,
+training steps per second, peak memory, and average precision where a checkpoint and data are given.
 
 **How it is measured.** Repeats are interleaved, A B C A B C, so that a noisy machine disturbs all
 alike. On each visit of a model the first call is thrown away. Medians and the middle half of all
@@ -15,11 +14,11 @@ calls are reported, and ratios to the first config.
   decoding, cropping, packing.
 - *Latency* and *throughput*: ``model.test_step`` on a batch that is ready: normalisation, network,
   decoding to image coordinates. The config's flip test is left out unless ``--flip-test`` is given.
-  Decoding (``head.decode``) is clocked inside the same calls, and the rest is called network.
-- *Training step*: ``model.train_step`` on a batch that the config's training pipeline made:
-  normalisation, forward pass, targets drawn on the device if any, losses and their logs, backward
-  pass, step of the config's optimizer (at a tiny learning rate, so that the weights stay finite).
-  Loading the data isn't included.
+- *Training step*: ``model.train_step`` on a batch that the config's training pipeline made, without
+  ``Albumentation``: normalisation, forward pass, targets drawn on the device if any, losses and
+  their logs, backward pass, step of the config's optimizer (at a tiny learning rate, so that the
+  weights stay finite). Loading the data isn't included.
+- *Multiply-adds*: of all that the network can put out for one person.
 - *Memory*: see :func:`mspn_plugin.measure.cost.peak_memory`; a batch of the same size, predicting
   and training.
 
@@ -31,18 +30,14 @@ import contextlib
 import copy
 import functools
 import io
-import itertools
-import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
@@ -56,9 +51,9 @@ from tqdm import tqdm
 from ..config_files import find_config, read_config
 from ..errors import SettingError, quiet
 from ..measure import cost
-from ..measure.machine import describe, matrix_rate
+from ..measure.machine import describe
 from ..measure.timing import clock, summarise
-from .samples import Samples, write_images
+from .samples import Samples, write_image
 
 MEASURES = ('predicting', 'training', 'memory', 'pipeline')
 """What can be left out of a run."""
@@ -69,50 +64,28 @@ _LEARNING_RATE = 1e-6
 
 @dataclass
 class Subject:
-    """A model to measure.
+    """A model to measure."""
 
-    Attributes:
-        config (str): See :func:`mspn_plugin.config_files.find_config`.
-        checkpoint (str, optional): A file or URL.
-        name (str): The row's name; the config's file name without one.
-        options (dict): Values that replace the config's, by dotted keys as in ``--cfg-options``.
-        change (Callable, optional): Turns the built model, in evaluation mode, into the one that
-            is measured.
-        skip (tuple[str]): Members of :data:`MEASURES` that aren't measured for this model.
-    """
-
-    config: str
+    config: str  # as find_config takes it
     checkpoint: str | None = None
-    name: str = ''
-    options: Mapping[str, Any] = field(default_factory=dict)
-    change: Callable[[nn.Module], nn.Module] | None = None
-    skip: tuple[str, ...] = ()
+    name: str = ''  # the row's; the config's file name without one
+    options: Mapping[str, Any] = field(default_factory=dict)  # as of --cfg-options
+    # Turns the built model, in evaluation mode, into the one that is measured.
+    change: Callable[[nn.Module], Any] = lambda model: model
 
 
 @dataclass
 class Settings:
-    """How to measure.
-
-    Attributes:
-        device (str): ``cpu`` or a CUDA device.
-        batch_size (int): Persons in a batch for throughput, training and memory.
-        repeats (int): Rounds over all models.
-        seconds (float): Calls of one kind are repeated within a visit for about this long, at
-            least once and at most ten times.
-        flip_test (bool): Whether the config's flip test is left on.
-        skip (tuple[str]): Members of :data:`MEASURES` that aren't measured.
-        data (str, optional): Root of a data set in the layout that the configs expect, for AP.
-        seed (int): Of the random images, keypoints and weights.
-    """
+    """How to measure."""
 
     device: str = 'cpu'
-    batch_size: int = 8
-    repeats: int = 5
-    seconds: float = 0.3
-    flip_test: bool = False
-    skip: tuple[str, ...] = ()
-    data: str | None = None
-    seed: int = 0
+    batch_size: int = 8  # for throughput, training and memory
+    repeats: int = 5  # rounds over all models
+    seconds: float = 0.3  # a call is repeated so long in a round, at most ten times
+    flip_test: bool = False  # whether the config's is left on
+    skip: Sequence[str] = ()  # members of MEASURES
+    data: str | None = None  # another root of the data for AP
+    seed: int = 0  # of the random image, keypoints and weights
 
 
 def run(
@@ -128,196 +101,130 @@ def run(
         after_round (Callable): Is called with all that was measured so far, after every round.
 
     Returns:
-        dict: ``machine``, ``settings``, ``matrix_multiply_adds_per_second``, ``started``,
-        ``complete`` and ``rows``, one for each subject in order; see :meth:`Contender.row`. An
-        interrupt from the keyboard ends the run early, with ``complete`` False.
+        dict: ``machine``, ``settings``, ``started``, ``complete`` and ``rows``, one for each
+        subject in order; see :class:`Contender`.
     """
     register_all_modules(init_default_scope=False)
-    seconds = min(1.0, 3 * settings.seconds)
     result: dict[str, Any] = dict(
         machine=describe(settings.device),
         started=time.strftime('%Y-%m-%d %H:%M:%S'),
         settings=asdict(settings),
-        matrix_multiply_adds_per_second=matrix_rate(settings.device, seconds=seconds),
         complete=False,
-        rows=[],
     )
+    visit = {
+        'predicting': Contender.time_predicting,
+        'pipeline': Contender.time_pipeline,
+        'training': Contender.time_training,
+    }
+    visits = [visit] * settings.repeats
+    rounds = [{'building': Contender.build}, *visits, {'AP': Contender.measure_accuracy}]
     with (
         tempfile.TemporaryDirectory() as folder,
         DefaultScope.overwrite_default_scope('mmpose'),
         quiet(),
-        tqdm(total=len(subjects) * (2 + settings.repeats)) as progress,
+        tqdm(total=len(subjects) * len(rounds)) as progress,
     ):
-        images = write_images(folder, settings.seed)
-        contenders = [Contender(subject, settings, images) for subject in subjects]
-
-        def each(what: str, call: Callable[[Contender], object]) -> None:
+        contenders = [Contender(subject, settings, folder) for subject in subjects]
+        result['rows'] = [contender.row for contender in contenders]
+        for index, measures in enumerate(rounds, start=1):
             for contender in contenders:
-                progress.set_description(f'{what} {contender.name}')
-                call(contender)
+                progress.set_description(contender.row['name'])
+                for what, measure in measures.items():
+                    contender.attempt(what, measure)
                 progress.update()
-            result['rows'] = [contender.row() for contender in contenders]
-
-        try:
-            each('build', Contender.build)
-            for index in range(settings.repeats):
-                each(f'round {index + 1}/{settings.repeats}', Contender.visit)
-                after_round(result)
-            each('AP of', functools.partial(Contender.measure_accuracy, work_dir=folder))
-            result['complete'] = True
-        except KeyboardInterrupt:
-            result['rows'] = [contender.row() for contender in contenders]
-    after_round(result)
+            result['complete'] = index == len(rounds)
+            after_round(result)
     return result
 
 
 class Contender:
-    """A model among those that are measured, and its row of figures.
+    """A model among those that are measured.
 
     Args:
         subject (Subject): The model.
         settings (Settings): How to measure.
-        images (list[str]): JPEG files for the pipelines.
+        folder (str): Where files may be written.
+
+    Attributes:
+        row (dict): ``name``, ``config``, ``checkpoint``, ``options``; ``reasons`` (what could not
+            be measured, and why); where measured ``input_size`` (w, h), ``parameters``,
+            ``multiply_adds`` (of one person), ``predicting_bytes``, ``training_bytes``, ``AP`` and
+            ``metrics``; and timings in seconds, each with ``median``, ``low``, ``high`` and
+            ``samples``: ``pipeline`` (one person), ``latency``, ``batch``, and ``training``, a
+            step.
     """
 
-    def __init__(self, subject: Subject, settings: Settings, images: Sequence[str]) -> None:
-        self.subject = subject
-        self.settings = settings
-        self.images = images
-        self.skip = {*settings.skip, *subject.skip}
+    def __init__(self, subject: Subject, settings: Settings, folder: str) -> None:
+        self.subject, self.settings, self.folder = subject, settings, folder
         package, separator, _ = subject.config.rpartition('::')
-        self.name = subject.name or package + separator + Path(subject.config).stem
-        self.reasons: dict[str, str] = {}
-        self.notes: dict[str, str] = {}
-        self.training_batch: Any = None
-        self.figures: dict[str, Any] = {}
-        self.seconds: dict[str, list[float]] = {}
-
-    def row(self) -> dict[str, Any]:
-        """All that is known so far.
-
-        Returns:
-            dict: ``name``, ``config``, ``checkpoint``, ``options``; ``reasons`` (what could not be
-            measured, and why); ``notes`` (what was measured otherwise than said, and why); where
-            measured ``input_size`` (w, h), ``parameters``, ``multiply_adds`` (of all that the
-            network can put out, one person), ``predicting_multiply_adds`` (of what a call of
-            ``test_step`` runs, for one person), ``predicting_bytes``, ``training_bytes``,
-            ``published`` and ``accuracy``; and timings in seconds, each with ``median``, ``low``,
-            ``high`` and ``samples``: ``pipeline`` (one person), ``latency``, ``latency_decoding``,
-            ``batch``, ``batch_decoding``, and ``training``, a step.
-        """
-        return dict(
-            name=self.name,
-            config=self.subject.config,
-            checkpoint=self.subject.checkpoint,
-            options=dict(self.subject.options),
-            reasons=dict(self.reasons),
-            notes=dict(self.notes),
-            **self.figures,
-            **{name: asdict(summarise(seconds)) for name, seconds in self.seconds.items()},
+        self.row: dict[str, Any] = dict(
+            name=subject.name or package + separator + Path(subject.config).stem,
+            config=subject.config,
+            checkpoint=subject.checkpoint,
+            options=dict(subject.options),
+            reasons={},
         )
+
+    def attempt(self, what: str, measure: Callable[['Contender'], None]) -> None:
+        """Measure something, unless it is skipped or failed before; note why it fails."""
+        if what in self.settings.skip or {what, 'building'} & set(self.row['reasons']):
+            return
+        try:
+            measure(self)
+        except Exception as error:
+            name = '' if isinstance(error, SettingError) else f'{type(error).__name__}: '
+            self.row['reasons'][what] = ' '.join(f'{name}{error}'.split())[:300]
 
     def build(self) -> None:
         """Build the model and its batches, and count what needs no clock."""
-        self._attempt('building', self._build)
-
-    def visit(self) -> None:
-        """Take one round's samples."""
-        if 'building' in self.reasons:
-            return
-        self._attempt('predicting', self._time_predicting)
-        self._attempt('pipeline', self._time_pipeline)
-        self._attempt('training', self._time_training)
-
-    def measure_accuracy(self, work_dir: str) -> None:
-        """Measure AP, where a checkpoint was given and its data are there."""
-        if self.subject.checkpoint and not {'building', 'checkpoint'} & set(self.reasons):
-            self._attempt('AP', lambda: self._measure_accuracy(work_dir))
-
-    def _attempt(self, what: str, call: Callable[[], object]) -> None:
-        if what in self.reasons or what in self.skip:
-            return
-        try:
-            call()
-        except Exception as error:
-            if os.environ.get('MSPN_TRACEBACK'):
-                raise
-            name = '' if isinstance(error, SettingError) else f'{type(error).__name__}: '
-            self.reasons[what] = ' '.join(f'{name}{error}'.split())[:300]
-
-    def _build(self) -> None:
-        path = find_config(self.subject.config)
-        self.cfg = read_config(path, self.subject.options)
-        self.figures['published'] = published(path)
-        torch.manual_seed(self.settings.seed)
-        model = revert_sync_batchnorm(MODELS.build(self.cfg.model))
-        for module in model.modules():
-            if 'Pretrained' in str(getattr(module, 'init_cfg', None)):
-                module.init_cfg = []
-        model.init_weights()
+        settings = self.settings
+        self.cfg = read_config(find_config(self.subject.config), self.subject.options)
+        torch.manual_seed(settings.seed)
+        model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         if self.subject.checkpoint:
-            load = functools.partial(load_checkpoint, model, map_location='cpu', strict=True)
-            self._attempt('checkpoint', lambda: load(self.subject.checkpoint))
-        if not self.settings.flip_test and getattr(model, 'test_cfg', None):
+            load_checkpoint(model, self.subject.checkpoint, map_location='cpu', strict=True)
+        if not settings.flip_test and getattr(model, 'test_cfg', None):
             model.test_cfg['flip_test'] = False
-        model.eval()
-        if self.subject.change is not None:
-            model = self.subject.change(model)
-        self.model = model.to(self.settings.device)
-
-        self.samples = Samples(self.cfg, self.images, self.settings.batch_size, self.settings.seed)
-        self.notes = self.samples.notes
-        self.batch = self.samples.batch('val')
-        self.single = self.samples.batch('val', count=1)
-        inputs = self.model.data_preprocessor(copy.deepcopy(self.single), False)
-        images, data_samples = inputs['inputs'], inputs['data_samples']
-        self.figures['input_size'] = list(images.shape[:1:-1])
-        self.figures['parameters'] = cost.parameters(self.model)
-        self.figures['multiply_adds'] = cost.multiply_adds(
-            lambda: self.model(images, data_samples, mode='tensor')
+        self.model = self.subject.change(model.eval()).to(settings.device)
+        self.samples = Samples(self.cfg, write_image(self.folder, settings.seed), settings.seed)
+        self.single = self.samples.batch('val', 1)
+        self.batch = self.samples.batch('val', settings.batch_size)
+        data = self.model.data_preprocessor(copy.deepcopy(self.single), False)
+        self.row.update(
+            input_size=list(data['inputs'].shape[:1:-1]),
+            parameters=sum(parameter.numel() for parameter in self.model.parameters()),
+            multiply_adds=cost.multiply_adds(lambda: self.model(**data, mode='tensor')),
         )
-        decoding: list[int] = []
-        with self._decoding(lambda call: decoding.append(cost.multiply_adds(call))):
-            whole = cost.multiply_adds(lambda: self.model.test_step(self.single))
-        self.figures['predicting_multiply_adds'] = whole - sum(decoding)
 
-    def _time_predicting(self) -> None:
+    def time_predicting(self) -> None:
+        """Take a round's samples of predictions, and measure their memory once."""
+        test = functools.partial(self.model.test_step, self.batch)
         with torch.no_grad():
-            self._time_test_step('latency', self.single)
-            self._time_test_step('batch', self.batch)
+            self._time('latency', lambda: self.model.test_step(self.single))
+            self._time('batch', test)
             weights = [*self.model.parameters(), *self.model.buffers()]
-            test = functools.partial(self.model.test_step, self.batch)
-            self._measure_memory('predicting', test, lambda: weights)
+            self._measure_memory('predicting', test, weights)
 
-    def _time_test_step(self, name: str, data: Any) -> None:
-        decoding: list[float] = []
-        with self._decoding(lambda call: decoding.append(self._clock(call))):
-            self._time(name, functools.partial(self.model.test_step, data))
-        if decoding:
-            self.seconds.setdefault(f'{name}_decoding', []).extend(decoding[1:])
+    def time_pipeline(self) -> None:
+        """Take a round's samples of reading a person."""
+        pipeline, (person,) = self.samples.pipeline('val'), self.samples.persons(1)
+        self._time('pipeline', lambda: pipeline(copy.deepcopy(person)))
 
-    def _time_pipeline(self) -> None:
-        pipeline, persons = (
-            self.samples.pipeline('val'),
-            itertools.cycle(self.samples.persons('val')),
-        )
-        self._time('pipeline', lambda: pipeline(copy.deepcopy(next(persons))))
-
-    def _time_training(self) -> None:
+    def time_training(self) -> None:
+        """Take a round's samples of training steps, and measure their memory once."""
         model = self.model
-        if self.training_batch is None:
-            self.training_batch = self.samples.batch('train')
-        model.train()
         # Some constructors print their settings.
         with contextlib.redirect_stdout(io.StringIO()):
             wrapper = build_optim_wrapper(model, copy.deepcopy(self.cfg.optim_wrapper))
         for group in wrapper.optimizer.param_groups:
             group['lr'] = _LEARNING_RATE
-        step = functools.partial(model.train_step, self.training_batch, wrapper)
+        batch = self.samples.batch('train', self.settings.batch_size)
+        step = functools.partial(model.train_step, batch, wrapper)
+        model.train()
         try:
             self._time('training', step)
             model.zero_grad(set_to_none=True)
-            kept = functools.partial(cost.kept_by_training, model, wrapper.optimizer)
+            kept = cost.kept_by_training(model, wrapper.optimizer)
             self._measure_memory('training', step, kept)
         finally:
             # The models that are measured next need the memory.
@@ -326,113 +233,47 @@ class Contender:
 
     def _time(self, name: str, call: Callable[[], object]) -> None:
         """Take a visit's samples of a call, after a first one that is thrown away."""
-        first = self._clock(call)
+        first = clock(call, self.settings.device)
         calls = min(10, max(1, round(self.settings.seconds / first)))
-        self.seconds.setdefault(name, []).extend(self._clock(call) for _ in range(calls))
-
-    def _clock(self, call: Callable[[], object]) -> float:
-        return round(clock(call, self.settings.device), 7)
+        samples = [round(clock(call, self.settings.device), 7) for _ in range(calls)]
+        earlier = self.row[name]['samples'] if name in self.row else []
+        self.row[name] = summarise([*earlier, *samples])._asdict()
 
     def _measure_memory(
-        self, what: str, call: Callable[[], object], kept: Callable[[], list[torch.Tensor]]
+        self, what: str, call: Callable[[], object], kept: list[torch.Tensor]
     ) -> None:
-        if 'memory' not in self.skip and f'{what}_bytes' not in self.figures:
-            peak = cost.peak_memory(call, kept(), self.settings.device)
-            self.figures[f'{what}_bytes'] = peak
+        if 'memory' not in self.settings.skip and f'{what}_bytes' not in self.row:
+            self.row[f'{what}_bytes'] = cost.peak_memory(call, kept, self.settings.device)
 
-    @contextlib.contextmanager
-    def _decoding(self, measure: Callable[[Callable[[], object]], object]) -> Iterator[None]:
-        """Hand each call of the head's ``decode`` to ``measure``, which calls it."""
-        head: Any = getattr(self.model, 'head', None)
-        decode: Any = getattr(head, 'decode', None)
-
-        def measured(*args: Any, **kwargs: Any) -> Any:
-            results: list[Any] = []
-            measure(lambda: results.append(decode(*args, **kwargs)))
-            return results[0]
-
-        if decode is not None:
-            head.decode = measured
-        try:
-            yield
-        finally:
-            if decode is not None:
-                del head.decode
-
-    def _measure_accuracy(self, work_dir: str) -> None:
+    def measure_accuracy(self) -> None:
+        """Measure AP, where a checkpoint was given."""
+        if self.subject.checkpoint is None:
+            return
         cfg = copy.deepcopy(self.cfg)
-        boxes = use_data(cfg, self.settings.data)
+        if self.settings.data:
+            move_data(cfg, self.settings.data)
         cfg.load_from = self.subject.checkpoint
-        cfg.work_dir = work_dir
+        cfg.work_dir = self.folder
         cfg.experiment_name = f'benchmark-{time.time_ns()}'
         cfg.log_level = 'ERROR'
         # The metric prints its own table.
         with contextlib.redirect_stdout(io.StringIO()):
             metrics = Runner.from_cfg(cfg).test()
-        self.figures['accuracy'] = dict(
-            metrics={key: float(value) for key, value in metrics.items()},
-            data=str(cfg.test_dataloader.dataset.get('data_root', '')),
-            boxes=boxes,
-        )
+        self.row['metrics'] = {key: float(value) for key, value in metrics.items()}
+        for key, value in self.row['metrics'].items():
+            if key.endswith('/AP'):
+                self.row['AP'] = value
 
 
-def published(config: str) -> dict[str, Any] | None:
-    """The AP that a config's own metafile states.
-
-    Args:
-        config (str): The config's file.
-
-    Returns:
-        dict | None: ``AP`` (0 to 1) and ``source`` (what the metafile says of it, or else the
-        package and the metafile); None where no metafile beside the config has an AP for it.
-    """
-    path = Path(config).resolve()
-    for metafile in sorted(path.parent.glob('*.yml')):
-        content = yaml.safe_load(metafile.read_text(encoding='utf-8'))
-        for model in content.get('Models', []) if isinstance(content, dict) else []:
-            if Path(str(model.get('Config', ''))).name != path.name:
-                continue
-            for results in model.get('Results') or []:
-                if 'AP' not in (results.get('Metrics') or {}):
-                    continue
-                is_installed = '.mim' in path.parts
-                package = path.parts[path.parts.index('.mim') - 1] if is_installed else ''
-                package += f' {version(package)} ' if package else ''
-                return dict(
-                    AP=float(results['Metrics']['AP']),
-                    source=str(model.get('Source') or f'{package}{metafile.name}'),
-                )
-    return None
-
-
-def use_data(cfg: Config, data: str | None) -> str:
-    """Let a config test on the data below another folder.
-
-    Args:
-        cfg (Config): The config, which is changed.
-        data (str, optional): The folder; the config's own by default.
-
-    Returns:
-        str: Which boxes it tests with, ``detected`` or ``ground truth``.
-
-    Raises:
-        SettingError: If there are no annotations.
-    """
+def move_data(cfg: Config, root: str) -> None:
+    """Let a config test on the data below another folder: images, annotations and boxes."""
     dataset = cfg.test_dataloader.dataset
-    before = str(dataset.get('data_root') or '')
-
-    def moved(path: str) -> str:
-        return str(Path(data) / path[len(before) :]) if data and path.startswith(before) else path
-
-    annotations = Path(data or before) / str(dataset.ann_file)
-    if not annotations.is_file():
-        raise SettingError(f'no AP, because {annotations} is missing; --data names the data')
-    dataset.data_root = data or before
-    if dataset.get('bbox_file'):
-        file = moved(dataset.bbox_file)
-        dataset.bbox_file = file if Path(file).is_file() else None
     evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, (list, tuple)) else [evaluators]:
-        if evaluator.get('ann_file'):
-            evaluator.ann_file = moved(evaluator.ann_file)
-    return 'detected' if dataset.get('bbox_file') else 'ground truth'
+    if not isinstance(evaluators, (list, tuple)):
+        evaluators = [evaluators]
+    before = dataset.data_root
+    for holder, key in ((dataset, 'bbox_file'), *((each, 'ann_file') for each in evaluators)):
+        path = holder.get(key) or ''
+        if path.startswith(before):
+            holder[key] = str(Path(root, path[len(before) :].lstrip('/')))
+    dataset.data_root = root

@@ -1,7 +1,5 @@
 """What the subcommands share: how they end, and arguments that several have."""
 
-from __future__ import annotations
-
 import argparse
 from collections.abc import Callable
 from typing import Any
@@ -13,16 +11,10 @@ from mmengine.config import DictAction
 from ..errors import SettingError
 
 
-class WrongSetting(click.ClickException):
-    """A :class:`SettingError` in a command: one message and status 2."""
-
-    exit_code = 2
-
-
 class Command(click.Command):
     """A subcommand whose function returns its exit status, or None for 0.
 
-    A :class:`SettingError` ends it as :class:`WrongSetting`, an interrupt with status 130.
+    A :class:`SettingError` ends it with one message and status 2, an interrupt with status 130.
     Options that may be given several times take several values at once, as MMPose's tools do:
     ``--cfg-options A=1 B=2``.
     """
@@ -50,7 +42,8 @@ class Command(click.Command):
         try:
             status = super().invoke(ctx)
         except SettingError as error:
-            raise WrongSetting(str(error)) from error
+            click.echo(f'Error: {error}', err=True)
+            status = 2
         except KeyboardInterrupt:
             click.echo('\ninterrupted', err=True)
             status = 130
@@ -58,11 +51,7 @@ class Command(click.Command):
 
 
 def cfg_options(what: str) -> Callable[[Any], Any]:
-    """The option ``--cfg-options`` as MMPose's tools have it; the function gets a dict.
-
-    Args:
-        what (str): The help text.
-    """
+    """The option ``--cfg-options`` as MMPose's tools have it; the function gets a dict."""
 
     def as_dict(ctx: click.Context, parameter: click.Parameter, values: Any) -> dict[str, Any]:
         parser = argparse.ArgumentParser(exit_on_error=False)

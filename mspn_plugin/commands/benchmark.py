@@ -1,7 +1,5 @@
 """``mspn benchmark``."""
 
-from __future__ import annotations
-
 import json
 import sys
 import time
@@ -26,42 +24,27 @@ from .arguments import Command, cfg_options, device
     '--checkpoint', multiple=True, metavar='FILE...', help='One for each config; - for none.'
 )
 @click.option('--data', metavar='DIR', help='Data for AP; without it the data_root of each config.')
-@click.option('--batch-size', type=click.IntRange(1), default=8, show_default=True, metavar='N')
-@click.option(
-    '--repeats',
-    type=click.IntRange(1),
-    default=5,
-    show_default=True,
-    metavar='N',
-    help='Rounds over all configs.',
-)
-@click.option(
-    '--seconds',
-    type=float,
-    default=0.3,
-    show_default=True,
-    metavar='S',
-    help='How long a call is repeated in a round, at most ten times.',
-)
+@click.option('--batch-size', type=click.IntRange(1), default=8, metavar='N')
+@click.option('--repeats', type=click.IntRange(1), default=5, help='Rounds over all configs.')
+@click.option('--seconds', default=0.3, help='A call is repeated so long, at most ten times.')
 @device
 @click.option('--flip-test', is_flag=True, help='Leave the flip test of the configs on.')
 @click.option('--skip', multiple=True, type=click.Choice(MEASURES), help='Leave out.')
-@click.option('--seed', type=int, default=0, show_default=True)
-@click.option('--out', type=Path, default='work_dirs/benchmark', show_default=True, metavar='DIR')
+@click.option('--seed', default=0)
+@click.option('--out', type=Path, default='work_dirs/benchmark', metavar='DIR')
 @cfg_options('Replace values of every config.')
 def command(
     configs: tuple[str, ...],
     checkpoint: tuple[str, ...],
     cfg_options: dict[str, Any],
     out: Path,
-    skip: tuple[str, ...],
     **settings: Any,
 ) -> int:
     """Measure MMPose models side by side.
 
-    CONFIG is a file, mmpose::PATH, or the file name of a config of mspn_plugin or MMPose.
-    docs/benchmarks.md says what a figure includes. Exit status: 0, 1 where a config could not be
-    built or run, 130 after an interrupt.
+    CONFIG is a file, mmpose::PATH, or the name of a config of mspn_plugin. docs/benchmarks.md says
+    what a figure includes. Files are written after every round, and stay after an interrupt. Exit
+    status: 0, 1 where a config could not be built or run.
     """
     if checkpoint and len(checkpoint) != len(configs):
         raise SettingError(
@@ -76,15 +59,12 @@ def command(
     target = out / time.strftime(f'{machine}_%Y%m%d_%H%M%S')
 
     def save(result: dict[str, Any]) -> None:
+        page = f'{result["started"]}, {machine_line(result["machine"])}\n\n{markdown(result)}\n'
         write_bytes(target.with_suffix('.json'), json.dumps(result, indent=1).encode())
+        write_bytes(target.with_suffix('.md'), page.encode())
+        draw(result, target.with_suffix('.png'))
 
-    result = run(subjects, Settings(skip=skip, **settings), save)
-    tables = markdown(result)
-    page = f'{result["started"]}, {machine_line(result["machine"])}\n\n{tables}\n'
-    write_bytes(target.with_suffix('.md'), page.encode())
-    draw(result, target.with_suffix('.png'))
-    Console(width=None if sys.stdout.isatty() else 160).print(Markdown(tables))
+    result = run(subjects, Settings(**settings), save)
+    Console(width=None if sys.stdout.isatty() else 160).print(Markdown(markdown(result)))
     click.echo(f'written: {target}.json, .md and .png')
-    if not result['complete']:
-        return 130
     return int(any({'building', 'predicting'} & set(row['reasons']) for row in result['rows']))

@@ -1,14 +1,12 @@
 """``mspn check``."""
 
-from __future__ import annotations
-
-import os
 from typing import Any
 
 import click
 
 from ..checks.report import check, in_words
 from ..config_files import read_config
+from ..measure.machine import cores
 from .arguments import Command, cfg_options, device
 
 
@@ -21,21 +19,9 @@ from .arguments import Command, cfg_options, device
     '--cost/--no-cost', default=True, help='Measure memory and time, if there are no errors.'
 )
 @click.option(
-    '--workers',
-    type=click.IntRange(1),
-    default=os.cpu_count() or 1,
-    show_default=True,
-    metavar='N',
-    help='Processes that read images.',
+    '--workers', type=click.IntRange(1), default=cores(), help='Processes that read images.'
 )
-@click.option(
-    '--seconds',
-    type=float,
-    default=10.0,
-    show_default=True,
-    metavar='S',
-    help='How long to measure the network, and again the loading.',
-)
+@click.option('--seconds', default=10.0, help='How long to measure the network, and the loading.')
 @device
 @cfg_options("Replace values of the config, as MMPose's tools do.")
 def command(

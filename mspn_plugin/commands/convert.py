@@ -19,11 +19,6 @@ def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool 
     The target appears whole or not at all. Nothing in the source is run: a file that holds more
     than tensors and plain values is refused.
 
-    Args:
-        source (str | Path): The release's file.
-        target (str | Path): The file to write, in MMEngine's form.
-        overwrite (bool): Whether an existing target is replaced.
-
     Returns:
         int: The number of stages.
 
@@ -66,20 +61,10 @@ def megvii(source: Path, target: Path, overwrite: bool) -> None:
 @click.argument('source', type=Path, metavar='ZIP')
 @click.option('--out', required=True, type=Path, metavar='DIR', help='Folder, new or empty.')
 @click.option(
-    '--val',
-    type=click.IntRange(1),
-    default=500,
-    show_default=True,
-    metavar='M',
-    help='Number of persons for validation.',
+    '--val', type=click.IntRange(1), default=500, help='Number of persons for validation.'
 )
 @click.option(
-    '--seed',
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar='S',
-    help='The same seed gives the same split.',
+    '--seed', type=click.IntRange(0), default=0, help='The same seed gives the same split.'
 )
 def lspet(source: Path, out: Path, val: int, seed: int) -> None:
     """Turn ZIP, lspet_dataset.zip of Leeds Sports Pose Extended, into COCO's layout."""

@@ -1,13 +1,12 @@
 """``mspn export``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
 
+from ..files import check_target
 from ..inference.fused import fuse
-from ..inference.onnx import check_onnx_target, export_onnx
+from ..inference.onnx import export_onnx
 from ..inference.predictor import load_estimator
 from .arguments import Command
 
@@ -36,16 +35,9 @@ def command(
     overwrite: bool,
 ) -> None:
     """Write an ONNX file that finds keypoints in crops, checked against PyTorch."""
-    check_onnx_target(target, overwrite)
+    check_target(target, overwrite)
     estimator = fuse(load_estimator(config, checkpoint), stages)
-    difference = export_onnx(
-        estimator,
-        target,
-        normalise=not normalised_input,
-        decode=not heatmaps,
-        flip_test=flip_test,
-        overwrite=overwrite,
-    )
+    difference = export_onnx(estimator, target, not normalised_input, not heatmaps, flip_test)
     what = 'of the largest heatmap value' if heatmaps else 'pixels'
     megabytes = target.stat().st_size / 1e6
     click.echo(f'{target}: {megabytes:.1f} MB; at most {difference:.1g} {what} from PyTorch')

@@ -1,7 +1,5 @@
 """``mspn synthetic``."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -13,36 +11,12 @@ from .arguments import Command
 
 @click.command('synthetic', cls=Command)
 @click.option('--out', required=True, type=Path, metavar='DIR', help='Folder, new or empty.')
+@click.option('--train', required=True, type=click.IntRange(1), help='Number of training images.')
+@click.option('--val', required=True, type=click.IntRange(1), help='Number of validation images.')
 @click.option(
-    '--train',
-    required=True,
-    type=click.IntRange(1),
-    metavar='N',
-    help='Number of training images.',
+    '--seed', type=click.IntRange(0), default=0, help='The same seed gives the same bytes.'
 )
-@click.option(
-    '--val',
-    required=True,
-    type=click.IntRange(1),
-    metavar='M',
-    help='Number of validation images.',
-)
-@click.option(
-    '--seed',
-    type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    metavar='S',
-    help='The same seed gives the same bytes.',
-)
-@click.option(
-    '--workers',
-    type=click.IntRange(1),
-    default=cores(),
-    show_default=True,
-    metavar='W',
-    help='Number of processes.',
-)
+@click.option('--workers', type=click.IntRange(1), default=cores(), help='Number of processes.')
 def command(out: Path, train: int, val: int, seed: int, workers: int) -> None:
     """Render people in COCO's layout and format."""
     persons = render_dataset(out, train, val, seed, workers)

@@ -1,11 +1,7 @@
-"""``mspn tools``: MMPose's own tools and demos, started with what they need on today's Python.
+"""``mspn tools NAME ...``: one of MMPose's tools or demos, with the plugin imported first.
 
-``mspn tools NAME ...`` runs the script NAME that MMPose was installed with, as ``mim run mmpose
-NAME ...`` does, with the plugin imported first (``compat.py`` says what that mends). It finds the
-demos too, which ``mim run`` does not.
+``compat.py`` says what that mends. ``mim run mmpose NAME ...`` does without, and finds no demos.
 """
-
-from __future__ import annotations
 
 import importlib.util
 import runpy
@@ -27,20 +23,13 @@ def scripts() -> dict[str, Path]:
 
 
 def style_without_seaborn() -> None:
-    """Let ``analyze_logs`` draw where seaborn is not installed.
+    """Let ``analyze_logs`` draw without seaborn, of which it takes ``set_style`` alone."""
+    if importlib.util.find_spec('seaborn') is None:
+        import matplotlib.pyplot as plt
 
-    It imports seaborn for ``set_style`` alone, and matplotlib has the same styles.
-    """
-    if importlib.util.find_spec('seaborn') is not None:
-        return
-    import matplotlib.pyplot as plt
-
-    def set_style(style: str) -> None:
-        plt.style.use(f'seaborn-v0_8-{style}')
-
-    seaborn = ModuleType('seaborn')
-    seaborn.__dict__['set_style'] = set_style
-    sys.modules['seaborn'] = seaborn
+        seaborn = ModuleType('seaborn')
+        seaborn.__dict__['set_style'] = lambda style: plt.style.use(f'seaborn-v0_8-{style}')
+        sys.modules['seaborn'] = seaborn
 
 
 @click.command(
@@ -55,9 +44,5 @@ def command(name: str, rest: tuple[str, ...]) -> None:
     """Run one of MMPose's tools or demos, with its own arguments."""
     if name == 'analyze_logs':
         style_without_seaborn()
-    script = str(scripts()[name])
-    previous, sys.argv = sys.argv, [script, *rest]
-    try:
-        runpy.run_path(script, run_name='__main__')
-    finally:
-        sys.argv = previous
+    sys.argv = [str(scripts()[name]), *rest]
+    runpy.run_path(sys.argv[0], run_name='__main__')

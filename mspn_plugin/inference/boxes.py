@@ -1,19 +1,15 @@
 """Boxes of instances from files: COCO annotations or detection results."""
 
-import math
+import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..errors import SettingError
-from ..files import read_json
-
-PERSON = 1
-"""The category of persons in COCO's detection results, which carry no names."""
 
 
 class Boxes(NamedTuple):
@@ -58,89 +54,44 @@ class BoxFile:
 
     def __init__(self, path: str | Path, min_score: float = 0.0) -> None:
         self.path = Path(path)
-        # The ids of images by the last part of their names, then by their names.
-        self._ids: dict[str, dict[str, int]] = defaultdict(dict)
-        # Left, top, width, height and score by the ids of images.
+        self._ids: dict[str, int] = {}  # of images, by their names
+        # Left, top, right, bottom and score by the ids of images.
         self._boxes: dict[int, list[list[float]]] = defaultdict(list)
-        content = read_json(self.path)
-        self.is_annotation = isinstance(content, dict)
-        if isinstance(content, list):
-            for index, entry in enumerate(content):
-                self._read_detection(f'entry {index}', entry, min_score)
-        elif isinstance(content, dict) and {'images', 'annotations'} <= set(content):
-            self._read_annotations(content)
-        else:
-            raise SettingError(
-                f'{self.path} holds neither COCO annotations (an object with images and '
-                'annotations) nor COCO detection results (a list of objects with image_id, '
-                'category_id, bbox and score)'
-            )
-
-    def _read_annotations(self, content: Mapping[str, Any]) -> None:
-        wanted = {c['id'] for c in content.get('categories', []) if c.get('keypoints')}
         try:
-            for image in content['images']:
-                self._name(image['file_name'], image['id'])
-        except (KeyError, TypeError) as error:
-            raise SettingError(f'{self.path}: an image without file_name or id') from error
-        for index, annotation in enumerate(content['annotations']):
-            is_wanted = not wanted or annotation.get('category_id') in wanted
-            if is_wanted and not annotation.get('iscrowd'):
-                self._add(f'annotations {index}', {**annotation, 'score': 1.0})
-
-    def _read_detection(self, where: str, entry: Any, min_score: float) -> None:
-        if not isinstance(entry, dict):
-            raise SettingError(f'{self.path}, {where}: {entry!r} is no detection')
-        if entry.get('category_id', PERSON) == PERSON:
-            self._add(where, entry, min_score)
-            if 'file_name' in entry:
-                self._name(entry['file_name'], entry['image_id'])
-
-    def _name(self, file_name: str, image_id: int) -> None:
-        self._ids[Path(file_name).name][file_name] = image_id
-
-    def _add(self, where: str, entry: Mapping[str, Any], min_score: float = 0.0) -> None:
-        try:
-            x, y, width, height = map(float, entry['bbox'])
-            image_id, score = int(entry['image_id']), float(entry.get('score', 1.0))
-            is_finite = math.isfinite(x + y + width + height + score)
-        except (KeyError, TypeError, ValueError):
-            is_finite = False
-        if not is_finite:
+            content = json.loads(self.path.read_text(encoding='utf-8'))
+            self.is_annotation = isinstance(content, dict)
+            if self.is_annotation:
+                persons = _annotated_persons(content)
+                self._ids = {image['file_name']: image['id'] for image in content['images']}
+            else:
+                persons = [entry for entry in content if entry.get('category_id', 1) == 1]
+                self._ids = {p['file_name']: p['image_id'] for p in persons if 'file_name' in p}
+            for person in persons:
+                x, y, width, height = map(float, person['bbox'])
+                score = float(person.get('score', 1.0))
+                if self.is_annotation or score >= min_score:
+                    self._boxes[person['image_id']].append([x, y, x + width, y + height, score])
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingError(
-                f'{self.path}, {where}: {entry}; an instance needs an image_id, a bbox [left, top, '
-                'width, height] in pixels and a score'
-            )
-        if score >= min_score:
-            self._boxes[image_id].append([x, y, width, height, score])
+                f'the file of boxes {self.path} cannot be read ({type(error).__name__}: {error}); '
+                'it is to hold COCO annotations (an object with images and annotations) or COCO '
+                'detection results (a list of objects with image_id, category_id, bbox and score)'
+            ) from error
 
     def image_id(self, path: Path) -> int | None:
-        """The number that the file has for an image, or that stands in the image's name.
+        """The number of an image: the file's, if it has a name that the path ends with.
 
-        Args:
-            path (Path): Where the image lies.
-
-        Returns:
-            int | None: The number; None where the file can't be about this image.
+        Detections without names mean the number in the image's own. None where there is neither.
         """
-        ids = self._ids.get(path.name, {})
-        if len(ids) > 1:
-            place = path.resolve().as_posix()
-            ids = {name: image_id for name, image_id in ids.items() if place.endswith(f'/{name}')}
-        if ids:
-            return next(iter(ids.values()))
+        parts = path.resolve().parts
+        for first in range(len(parts)):
+            name = Path(*parts[first:]).as_posix()
+            if name in self._ids:
+                return self._ids[name]
         return None if self.is_annotation else number_in(path)
 
     def boxes_of(self, path: Path, width: int, height: int) -> Boxes:
         """The boxes of an image, those of annotations cut to it as MMPose's data sets do.
-
-        Args:
-            path (Path): Where the image lies.
-            width (int): Its width in pixels.
-            height (int): Its height in pixels.
-
-        Returns:
-            Boxes: Its instances, those outside of it included.
 
         Raises:
             SettingError: If the file can't be about this image.
@@ -152,11 +103,21 @@ class BoxFile:
                 if self.is_annotation
                 else f'{path} has no number in its name, by which {self.path} could mean it'
             )
-        rows = np.array(self._boxes.get(image_id, []), np.float64).reshape(-1, 5)
-        corners = np.concatenate((rows[:, :2], rows[:, :2] + rows[:, 2:4]), axis=1)
+        rows = np.array(self._boxes[image_id], np.float32).reshape(-1, 5)
         if self.is_annotation:
-            corners = corners.clip(0, [width - 1, height - 1] * 2)
-        return Boxes(corners.astype(np.float32), rows[:, 4].astype(np.float32))
+            rows[:, :4] = rows[:, :4].clip(0, [width - 1, height - 1] * 2)
+        return Boxes(rows[:, :4], rows[:, 4])
+
+
+def _annotated_persons(content: dict[str, Any]) -> list[dict[str, Any]]:
+    """The annotations of what has keypoints, without crowds."""
+    with_keypoints = {c['id'] for c in content.get('categories', []) if c.get('keypoints')}
+    return [
+        annotation
+        for annotation in content['annotations']
+        if not annotation.get('iscrowd')
+        and (not with_keypoints or annotation['category_id'] in with_keypoints)
+    ]
 
 
 def number_in(path: Path) -> int | None:
@@ -165,18 +126,10 @@ def number_in(path: Path) -> int | None:
     return int(match[1]) if match else None
 
 
-def image_ids(paths: Sequence[Path], box_file: BoxFile | None) -> dict[Path, int]:
-    """The numbers of images for results.
-
-    Args:
-        paths (Sequence[Path]): Where the images lie.
-        box_file (BoxFile, optional): Its numbers are taken.
-
-    Returns:
-        dict[Path, int]: Numbers of the file, or else of the names; none at all where not every
-        image has one of its own in its name.
-    """
-    ids = {path: box_file.image_id(path) if box_file else number_in(path) for path in paths}
-    known = {path: number for path, number in ids.items() if number is not None}
-    is_clear = len(set(known.values())) == len(paths)
-    return known if box_file or is_clear else {}
+def image_ids(paths: Sequence[Path], box_file: BoxFile | None) -> dict[Path, int | None]:
+    """The numbers of images for results: a file's, or those of the names, or else from 1 on."""
+    if box_file:
+        return {path: box_file.image_id(path) for path in paths}
+    numbers = [number_in(path) for path in paths]
+    has_all = None not in numbers and len(set(numbers)) == len(paths)
+    return dict(zip(paths, numbers if has_all else range(1, len(paths) + 1)))

@@ -32,12 +32,11 @@ def find_images(names: Sequence[str]) -> list[Path]:
     """
     found: dict[Path, None] = {}
     for name in names:
+        paths = [Path(name)]
         if os.path.isdir(name):
             paths = sorted(p for p in Path(name).iterdir() if p.suffix.lower() in IMAGES | VIDEOS)
         elif has_magic(name) and not os.path.exists(name):
             paths = [Path(path) for path in sorted(glob(name, recursive=True))]
-        else:
-            paths = [Path(name)]
         if not paths:
             raise SettingError(f'{name} holds no images ({", ".join(sorted(IMAGES | VIDEOS))})')
         found.update(dict.fromkeys(paths))
@@ -51,9 +50,6 @@ def is_video(path: Path) -> bool:
 
 def read_image(path: Path) -> np.ndarray:
     """Read an image as MMPose does: turned as its EXIF data say, and without transparency.
-
-    Args:
-        path (Path): An image of 8 or 16 bits, grey or in colours, with or without alpha.
 
     Returns:
         np.ndarray: uint8 BGR in shape (height, width, 3).
@@ -72,20 +68,8 @@ def read_image(path: Path) -> np.ndarray:
     return image
 
 
-def write_image(path: Path, image: np.ndarray) -> None:
-    """Write an image, uint8 BGR, whole or not at all; the suffix says the format."""
-    with writing(path) as unfinished:
-        mmcv.imwrite(image, str(unfinished))
-
-
 def read_video(path: Path) -> mmcv.VideoReader:
-    """Open a video.
-
-    Args:
-        path (Path): A video.
-
-    Returns:
-        mmcv.VideoReader: Its frames, uint8 BGR.
+    """Open a video, whose frames are uint8 BGR.
 
     Raises:
         SettingError: If it can't be read, or has no frames.
@@ -99,20 +83,10 @@ def read_video(path: Path) -> mmcv.VideoReader:
 
 
 @contextmanager
-def writing_video(path: Path, like: mmcv.VideoReader) -> Iterator[cv2.VideoWriter]:
-    """Write a video, whole or not at all.
-
-    Args:
-        path (Path): The target, ``.mp4``.
-        like (mmcv.VideoReader): A video of the same size and frames per second.
-
-    Yields:
-        cv2.VideoWriter: Its ``write`` takes the frames.
-    """
-    height, width = next(iter(like)).shape[:2]
-    code = cv2.VideoWriter.fourcc(*'mp4v')
+def writing_video(path: Path, fps: float, size: tuple[int, int]) -> Iterator[cv2.VideoWriter]:
+    """Write an MP4 video of frames of a (width, height), whole or not at all."""
     with writing(path) as unfinished:
-        writer = cv2.VideoWriter(str(unfinished), code, like.fps or 25, (width, height))
+        writer = cv2.VideoWriter(str(unfinished), cv2.VideoWriter.fourcc(*'mp4v'), fps, size)
         try:
             yield writer
         finally:

@@ -1,9 +1,10 @@
 """From images and boxes to poses: the estimator, and batches of instances across images."""
 
-from collections import deque
+import math
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -18,14 +19,11 @@ from ..errors import SettingError, in_one_line, naming
 from ..weights.loading import check_estimator_weights, read_checkpoint, weights_in
 from .boxes import Boxes
 
-Key = TypeVar('Key')
-
 
 def load_estimator(
     config: str | Path | Config,
     checkpoint: str | Path,
     device: str = 'cpu',
-    cfg_options: dict[str, Any] | None = None,
 ) -> nn.Module:
     """Build a pose estimator and load all of its weights.
 
@@ -36,7 +34,6 @@ def load_estimator(
         config (str | Path | Config): A config of MMPose.
         checkpoint (str | Path): A checkpoint of MMEngine: a file or a URL.
         device (str): ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ...
-        cfg_options (dict, optional): Settings that replace the config's, by dotted names.
 
     Returns:
         nn.Module: The estimator in evaluation mode, with ``cfg`` and ``dataset_meta`` as
@@ -47,11 +44,9 @@ def load_estimator(
     """
     from mmpose.apis import init_model  # imports detectors and plots, which export has no use for
 
-    if isinstance(config, (str, Path)):
+    if not isinstance(config, Config):
         config = read_config(config)
-    if torch.device(device).type == 'cuda' and not torch.cuda.is_available():
-        raise SettingError(f'device={device!r}, but torch sees no GPU here; use cpu')
-    estimator = init_model(config, None, 'cpu', cfg_options)
+    estimator = init_model(config, None, 'cpu')
     loaded = read_checkpoint(checkpoint)
     with naming(str(checkpoint)):
         check_estimator_weights(loaded, estimator, whole=True)
@@ -88,33 +83,22 @@ class PosePredictor:
 
     Args:
         estimator (nn.Module): From :func:`load_estimator` or MMPose's ``init_model``, fused or not.
-        batch_size (int): How many instances the network is given at a time.
+        batch_size (int): How many instances the network is given at most at a time.
     """
 
     def __init__(self, estimator: Any, batch_size: int = 16) -> None:
-        if batch_size < 1:
-            raise SettingError(f'batch_size={batch_size} must be at least 1')
         self.estimator = estimator
         self.batch_size = batch_size
-        self.num_keypoints = len(estimator.dataset_meta['keypoint_id2name'])
         init_default_scope(estimator.cfg.get('default_scope', 'mmpose'))
         self.pipeline = Compose(estimator.cfg.test_dataloader.dataset.pipeline)
 
     def __call__(self, image: np.ndarray, boxes: Boxes) -> Poses:
-        """Predict the poses of one image's instances.
-
-        Args:
-            image (np.ndarray): uint8 BGR, (height, width, 3).
-            boxes (Boxes): The instances.
-
-        Returns:
-            Poses: Their poses, in the order of the boxes.
-        """
+        """Predict the poses of one image's instances; the image is uint8 BGR."""
         return next(self.stream([(None, image, boxes)]))[1]
 
     def stream(
-        self, images: Iterable[tuple[Key, np.ndarray, Boxes]]
-    ) -> Iterator[tuple[Key, Poses]]:
+        self, images: Iterable[tuple[Any, np.ndarray, Boxes]]
+    ) -> Iterator[tuple[Any, Poses]]:
         """Predict the poses of many images' instances.
 
         Args:
@@ -124,50 +108,43 @@ class PosePredictor:
         Yields:
             tuple: What the image is known by, and its poses; in the order given.
         """
-        waiting: deque[tuple[Key, Boxes]] = deque()
+        waiting: list[tuple[Any, Boxes]] = []
         crops: list[dict[str, Any]] = []
-        predicted: list[PoseDataSample] = []
-
-        def predict(count: int) -> None:
-            predicted.extend(self.predict(crops[:count]))
-            del crops[:count]
-
         for key, image, boxes in images:
             waiting.append((key, boxes))
-            crops += [self.crop(image, *box) for box in zip(boxes.corners, boxes.scores)]
-            while len(crops) >= self.batch_size:
-                predict(self.batch_size)
-            # Images without instances must not pile up behind one that waits for its batch.
-            if len(waiting) > self.batch_size:
-                predict(len(crops))
-            yield from self._complete(waiting, predicted)
-        predict(len(crops))
-        yield from self._complete(waiting, predicted)
+            crops += [self.crop(image, *box) for box in zip(*boxes)]
+            # Images without instances must not pile up.
+            if max(len(crops), len(waiting)) >= self.batch_size:
+                yield from self._predict(waiting, crops)
+                waiting, crops = [], []
+        yield from self._predict(waiting, crops)
 
-    def _complete(
-        self, waiting: deque[tuple[Key, Boxes]], predicted: list[PoseDataSample]
-    ) -> Iterator[tuple[Key, Poses]]:
-        """Take the images of which all instances are predicted."""
-        while waiting and len(waiting[0][1].corners) <= len(predicted):
-            key, boxes = waiting.popleft()
+    def _predict(
+        self, waiting: list[tuple[Any, Boxes]], crops: list[dict[str, Any]]
+    ) -> Iterator[tuple[Any, Poses]]:
+        """Predict all crops in batches of about the same size, and give them to their images."""
+        bounds = np.linspace(0, len(crops), math.ceil(len(crops) / self.batch_size) + 1).astype(int)
+        samples: list[PoseDataSample] = []
+        for first, last in pairwise(bounds):
+            with torch.inference_mode():
+                samples += self.estimator.test_step(pseudo_collate(crops[first:last]))
+        num_keypoints = len(self.estimator.dataset_meta['keypoint_id2name'])
+        for key, boxes in waiting:
             count = len(boxes.corners)
-            found = [sample.pred_instances for sample in predicted[:count]]
-            del predicted[:count]
-            keypoints = np.array([f.keypoints[0] for f in found], np.float32)
-            scores = np.array([f.keypoint_scores[0] for f in found], np.float32)
-            shape = (count, self.num_keypoints)
+            instances = [sample.pred_instances for sample in samples[:count]]
+            del samples[:count]
+            keypoints = np.array([i.keypoints[0] for i in instances], np.float32)
+            scores = np.array([i.keypoint_scores[0] for i in instances], np.float32)
+            shape = (count, num_keypoints)
             yield key, Poses(keypoints.reshape(*shape, 2), scores.reshape(shape), boxes)
 
     def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
-        """Cut an instance out, by the config's test pipeline.
+        """Cut an instance out, as MMPose's data sets do: ``inputs`` and ``data_samples``.
 
         Args:
             image (np.ndarray): uint8 BGR, (height, width, 3).
             corners (np.ndarray): left, top, right and bottom of its box in pixels, (4,).
             score (float): The box's score.
-
-        Returns:
-            dict: ``inputs`` and ``data_samples``, as MMPose's data sets give them.
         """
         instance = dict(
             img=image,
@@ -176,17 +153,3 @@ class PosePredictor:
             **self.estimator.dataset_meta,
         )
         return self.pipeline(instance)
-
-    def predict(self, crops: list[dict[str, Any]]) -> list[PoseDataSample]:
-        """Predict one batch.
-
-        Args:
-            crops (list[dict]): Of :meth:`crop`.
-
-        Returns:
-            list[PoseDataSample]: With ``pred_instances`` in the image's pixels.
-        """
-        if not crops:
-            return []
-        with torch.inference_mode():
-            return self.estimator.test_step(pseudo_collate(crops))

@@ -27,16 +27,13 @@ def coco_results(poses: Poses, **common: Any) -> list[dict[str, Any]]:
     """
     results = []
     for keypoints, scores, corners, box_score in zip(*poses[:2], *poses.boxes):
+        flat = np.column_stack((keypoints, scores)).ravel()
         sure = scores[scores > KEYPOINT_SCORE_THR]
         left, top, right, bottom = corners.tolist()
         results.append(
             dict(
                 category_id=1,
-                keypoints=np.column_stack((keypoints, scores))
-                .ravel()
-                .astype(float)
-                .round(3)
-                .tolist(),
+                keypoints=flat.astype(float).round(3).tolist(),
                 score=float(box_score * sure.mean()) if len(sure) else 0.0,
                 bbox=[left, top, right - left, bottom - top],
                 **common,

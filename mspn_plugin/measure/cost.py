@@ -1,4 +1,4 @@
-"""What a network costs, counted rather than timed: parameters, multiply-adds and memory."""
+"""What a network costs, counted rather than timed: multiply-adds and memory."""
 
 from collections.abc import Callable, Iterable
 
@@ -10,22 +10,11 @@ from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
 
-def parameters(model: nn.Module) -> int:
-    """The number of parameters of a model, frozen ones included."""
-    return sum(parameter.numel() for parameter in model.parameters())
-
-
 def multiply_adds(call: Callable[[], object]) -> int:
     """Count the multiply-adds of convolutions and matrix products in a call.
 
-    Normalisation, activation, pooling, resizing and other element-wise work isn't counted, as is
-    the custom in the field's tables.
-
-    Args:
-        call (Callable): A callable without arguments, usually a forward pass.
-
-    Returns:
-        int: Multiply-adds, one for each multiplication with its addition.
+    Element-wise work, such as normalisation and activation, isn't counted, as is the custom in the
+    field's tables.
     """
     counter = FlopCounterMode(display=False)
     # The fused attention of the CPU is not among the operators that are counted; its plain form,
@@ -36,15 +25,7 @@ def multiply_adds(call: Callable[[], object]) -> int:
 
 
 def kept_by_training(model: nn.Module, optimizer: Optimizer) -> list[Tensor]:
-    """The tensors that a training keeps between steps.
-
-    Args:
-        model (nn.Module): The model, whose gradients have been dropped.
-        optimizer (Optimizer): Its optimizer, which has made a step.
-
-    Returns:
-        list[Tensor]: Parameters, buffers and the optimizer's state, for :func:`peak_memory`.
-    """
+    """Parameters, buffers and the state of an optimizer that has made a step."""
     state = [
         value
         for values in optimizer.state.values()

@@ -12,7 +12,9 @@ REPO = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(REPO / 'benchmarks'))
 import neighbours  # noqa: E402
 import run_all  # noqa: E402
+import scaling  # noqa: E402
 import write_docs  # noqa: E402
+from rows import interleaved  # noqa: E402
 
 
 def test_make_bench_measures_and_writes_the_page(tmp_path):
@@ -44,7 +46,7 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
 def test_a_part_that_is_measured_alone_keeps_the_others(tmp_path):
     target = tmp_path / 'machine.json'
     machine = describe()
-    earlier = dict(machine={**machine, 'load': 99}, parts=dict(codec=dict(rows=[])))
+    earlier = dict(machine=machine, parts=dict(codec=dict(rows=[])))
     target.write_text(json.dumps(earlier))
     assert run_all.kept(target, machine) == earlier['parts']
     assert run_all.kept(target, {**machine, 'versions': {}}) == {}
@@ -63,6 +65,30 @@ def test_every_neighbour_has_a_config():
         assert Path(find_config(subject.config)).is_file()
     names = [subject.name for subject in subjects]
     assert len(set(names)) == len(names) >= 14
+
+
+def test_published_accuracy_comes_with_its_source():
+    config = neighbours.OTHERS['HRNet-W32']
+    assert neighbours.published(config)['AP'] == 0.746
+    assert 'hrnet_coco.yml' in neighbours.published(config)['source']
+    assert 'not measured here' in neighbours.published(neighbours.our_mspn(2).config)['source']
+    assert neighbours.published('mspn_coco') == {}
+
+
+def test_contenders_take_turns_and_warm_up_is_thrown_away():
+    calls = []
+    contenders = {name: lambda name=name: calls.append(name) for name in 'AB'}
+    timings = interleaved(contenders, repeats=3, warmup=1)
+    assert calls == list('ABABABAB')
+    assert [len(timings[name].samples) for name in 'AB'] == [3, 3]
+    calls.clear()
+    timings = interleaved(contenders, repeats=2, warmup=0, settle=1)
+    assert calls == list('AABBAABB')
+    assert [len(timings[name].samples) for name in 'AB'] == [2, 2]
+
+
+def test_the_matrix_rate_is_a_rate():
+    assert scaling.matrix_rate(size=64, seconds=0.0) > 0
 
 
 def test_claims_pair_our_network_with_mmposes():

@@ -1,13 +1,13 @@
-"""Random persons are what a data set hands to its pipeline."""
+"""A random person is what a data set hands to its pipeline."""
 
 import numpy as np
 
-from mspn_plugin.benchmark.samples import metainfo, random_persons
+from mspn_plugin.benchmark.samples import metainfo, random_person
 
 
-def test_any_number_of_keypoints_and_persons_reaches_the_pipeline():
+def test_any_number_of_keypoints_reaches_the_pipeline():
     meta = metainfo(dict(type='CocoWholeBodyDataset'))
-    sample = random_persons('x.jpg', meta, 3, np.random.RandomState(0))
-    assert sample['keypoints'].shape == (3, 133, 2)
-    assert sample['keypoints_visible'].shape == (3, 133)
-    assert sample['bbox'].shape == (3, 4)
+    sample = random_person('x.jpg', meta, np.random.RandomState(0))
+    assert sample['keypoints'].shape == (1, 133, 2)
+    assert sample['keypoints_visible'].shape == (1, 133)
+    assert sample['bbox'].shape == (1, 4)

@@ -29,16 +29,15 @@ def test_the_command_measures_what_it_can_and_explains_the_rest(mspn, tmp_path):
     good, wrong, absent = result['rows']
     assert good['reasons'] == {}
     assert good['input_size'] == [96, 128]
-    for key in ('latency', 'latency_decoding', 'batch', 'batch_decoding', 'training', 'pipeline'):
+    for key in ('latency', 'batch', 'training', 'pipeline'):
         assert len(good[key]['samples']) == 2
         assert 0 < good[key]['low'] <= good[key]['median'] <= good[key]['high']
-    assert good['latency_decoding']['median'] < good['latency']['median']
-    assert 0 < good['predicting_multiply_adds'] <= good['multiply_adds']
+    assert good['multiply_adds'] > 0
     assert 0 < good['predicting_bytes'] < good['training_bytes']
     assert 'num_stages' in wrong['reasons']['building']
-    assert 'no such file' in absent['reasons']['building']
+    assert 'no file' in absent['reasons']['building']
     text = files['.md'].read_text()
-    assert 'no such file' in text and '| 1.00 |' in text
+    assert "no config of mspn_plugin is called 'absent'" in text and '| 1.00 |' in text
 
 
 def test_wrong_arguments_are_refused(mspn):

@@ -5,6 +5,9 @@ import json
 import cv2
 import numpy as np
 import pytest
+import torch
+from mmengine.config import Config
+from mmpose.apis import init_model
 
 from mspn_plugin.inference.images import read_image
 
@@ -109,3 +112,17 @@ def test_images_of_one_name_get_targets_of_their_own(run, images, tmp_path):
     names = sorted(p.name for p in (tmp_path / 'out').iterdir())
     assert names == ['000000000007-2.jpg', '000000000007.jpg', 'keypoints.json']
     assert [r['image_id'] for r in results(tmp_path / 'out')] == [1, 2]
+
+
+def test_another_network_of_mmpose_predicts_too(mspn, network, images, tmp_path):
+    config = Config.fromfile(network[1])
+    blocks = config.model.backbone.num_blocks
+    config.model.backbone = dict(type='MSPN', unit_channels=16, num_stages=2, num_blocks=blocks)
+    config.dump(tmp_path / 'other.py')
+    estimator = init_model(Config.fromfile(tmp_path / 'other.py'), None, 'cpu')
+    torch.save({'state_dict': estimator.state_dict()}, tmp_path / 'other.pth')
+    other = ['--config', tmp_path / 'other.py', '--checkpoint', tmp_path / 'other.pth']
+    ended = mspn('predict', images, *other, '--out', tmp_path / 'out', '--no-pictures')
+    assert ended.exit_code == 0 and len(results(tmp_path / 'out')) == 2
+    ended = mspn('predict', images, *other, '--out', tmp_path / 'stages', '--stages', 1)
+    assert ended.exit_code == 2 and 'need the backbone MSPNBackbone' in ended.stderr

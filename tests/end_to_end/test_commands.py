@@ -7,7 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from scipy.io import savemat
 from support.shell import GROUND_TRUTH_BOXES, message, mim, succeeded
+
+from mspn_plugin import config_path
 
 REPO = Path(__file__).resolve().parents[2]
 
@@ -139,3 +142,32 @@ def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_pho
     said = message(done)
     assert 'num_stages' in said and '1' in said and '2' in said
     assert checkpoint.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, tmp_path):
+    images, annotations = tmp_path / 'images', tmp_path / 'annotations'
+    images.symlink_to(shared_data / 'mpii')
+    annotations.mkdir()
+    people = json.loads((shared_data / 'mpii' / 'test_mpii.json').read_text())
+    for split in ('train', 'val'):
+        (annotations / f'mpii_{split}.json').write_text(json.dumps(people))
+    # MPII's boxes of heads, (2 corners, x and y, persons), in a file of its own.
+    heads = np.array([np.array(person['joints'])[[8, 9]] for person in people])
+    heads[..., 1] += (0, 50)
+    savemat(annotations / 'mpii_gt_val.mat', {'headboxes_src': heads.transpose(1, 2, 0)})
+
+    config = config_path('td-hm_2xmspn50_megvii-8xb32-28.8k_mpii-256x256')
+    options = ['train_cfg.max_iters=2', 'train_dataloader.batch_size=2']
+    options.append(f'data_root={tmp_path}/')
+    for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
+        options.append(f'{part}.dataset.data_root={tmp_path}/')
+    heads_of = f'dataset.headbox_file={annotations}/mpii_gt_val.mat'
+    options += [f'val_dataloader.{heads_of}', f'test_dataloader.{heads_of}']
+    work_dir = tmp_path / 'work'
+    command = ('--work-dir', work_dir)
+    succeeded(mim('train', config, *command, cwd=tmp_path, coco_root=tmp_path, options=options))
+    assert [line['step'] for line in logged(work_dir) if 'PCK' in line]
+    checkpoint = ('--checkpoint', work_dir / 'iter_2.pth')
+    done = mim('test', config, *checkpoint, cwd=tmp_path, coco_root=tmp_path, options=options)
+    assert 'PCK' in succeeded(done).stdout

@@ -120,7 +120,7 @@ def pip(python, *arguments, cwd):
 def source(tmp_path_factory):
     """A clone, so that building leaves nothing in this one."""
     clone = tmp_path_factory.mktemp('source')
-    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE'):
+    for name in ('setup.py', 'pyproject.toml', 'README.md', 'LICENSE', 'mspn_cli.py'):
         shutil.copy(REPO / name, clone)
     for name in ('configs', 'mspn_plugin'):
         shutil.copytree(

@@ -70,8 +70,8 @@ def test_numbers_are_taken_from_cocos_names_only():
     assert number_in(Path('IMG2041.jpg')) is None
 
 
-def test_images_without_clear_numbers_get_none():
+def test_images_without_clear_numbers_are_counted():
     clear = [Path('000000000003.jpg'), Path('a_7.jpg')]
-    assert image_ids(clear, None) == {clear[0]: 3, clear[1]: 7}
-    assert image_ids([*clear, Path('holiday.jpg')], None) == {}
-    assert image_ids([*clear, Path('b_7.jpg')], None) == {}
+    assert list(image_ids(clear, None).values()) == [3, 7]
+    assert list(image_ids([*clear, Path('holiday.jpg')], None).values()) == [1, 2, 3]
+    assert list(image_ids([*clear, Path('b_7.jpg')], None).values()) == [1, 2, 3]

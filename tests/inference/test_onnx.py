@@ -74,8 +74,3 @@ def test_a_file_that_computes_something_else_is_found_out(exported, trained):
         other.network.head[-1].conv.weight.mul_(-1)
     with pytest.raises(RuntimeError, match='differ by'):
         check(PoseGraph(other, True, True, False), exported)
-
-
-def test_only_float32_is_exported(trained, tmp_path):
-    with pytest.raises(SettingError, match='float32'):
-        export_onnx(fuse(trained, dtype=torch.bfloat16), tmp_path / 'a.onnx')

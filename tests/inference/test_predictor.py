@@ -16,6 +16,10 @@ def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     torch.save({'state_dict': {'backbone.conv1.weight': torch.zeros(1)}}, strange)
     with pytest.raises(SettingError, match=r'of another network.*missing.*not known'):
         load_estimator(network[1], strange)
+    more = {**torch.load(network[3], weights_only=True)['state_dict'], 'head.x': torch.zeros(1)}
+    torch.save({'state_dict': more}, strange)
+    with pytest.raises(SettingError, match=r'(?s)of another network.*head\.x'):
+        load_estimator(network[1], strange)
     with pytest.raises(SettingError, match='no checkpoint'):
         load_estimator(network[1], tmp_path / 'none.pth')
     strange.write_bytes(b'rubbish')

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import torch
 
-from mspn_plugin.measure.machine import describe, matrix_rate, short_name
+from mspn_plugin.measure.machine import describe, short_name
 
 
 def test_machines_do_not_share_file_names():
@@ -20,7 +20,3 @@ def test_versions_are_of_what_is_installed():
     versions = describe()['versions']
     assert versions['torch'] == torch.__version__ and versions['mmpose'].startswith('1.')
     assert {'numpy', 'opencv-python', 'mmengine'} <= set(versions)
-
-
-def test_the_matrix_rate_is_a_rate():
-    assert matrix_rate(size=64, seconds=0.0) > 0

@@ -20,6 +20,9 @@ SMALL = {
     'train_cfg.val_interval': 1,
     'default_hooks.logger.interval': 1,
     'train_dataloader.batch_size': 4,
+    'train_dataloader.dataset.indices': 8,
+    'val_dataloader.dataset.indices': 8,
+    'test_dataloader.dataset.indices': 8,
     **{
         f'{loader}_dataloader.{setting}': value
         for loader in ('train', 'val', 'test')
@@ -62,9 +65,14 @@ def filled(text, words):
 
 
 def shortened(script):
-    """A script in which every ``mim train`` and ``mim test`` is given ``SMALL``."""
+    """A script in which every ``mim train`` and ``mim test`` is given ``SMALL``.
+
+    A network that is small already stays as it is.
+    """
+    keep = 'mspn-small' in script
+    settings = {k: v for k, v in SMALL.items() if not (keep and k.startswith('model.'))}
     options = shlex.join(
-        ['--cfg-options', *(f'{k}={v}'.replace(' ', '') for k, v in SMALL.items())]
+        ['--cfg-options', *(f'{k}={v}'.replace(' ', '') for k, v in settings.items())]
     )
 
     def small(command):
