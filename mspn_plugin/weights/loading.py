@@ -222,9 +222,12 @@ def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tens
         return
     theirs, ours = _settings(weights), _settings(own)
     hints = {
-        'num_stages': ' in the backbone and the head, and active_stages in both to run fewer',
+        'num_stages': ' in the backbone and the head',
         'num_blocks': f', with num_units={len(theirs["num_blocks"])}',
     }
+    stages = ours['num_stages']
+    if theirs['num_stages'] > stages:
+        hints['num_stages'] += f', and active_stages={stages} in both to run only so many'
     for name in theirs:
         if theirs[name] != ours[name]:
             raise SettingError(
