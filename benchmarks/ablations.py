@@ -43,7 +43,7 @@ from mmpose.registry import MODELS  # noqa: E402
 
 from mspn_plugin import config_path  # noqa: E402
 from mspn_plugin.errors import SettingError  # noqa: E402
-from mspn_plugin.measure.cost import multiply_adds, parameters  # noqa: E402
+from mspn_plugin.measure.cost import multiply_adds  # noqa: E402
 from mspn_plugin.measure.machine import cores, describe, short_name  # noqa: E402
 
 TRAIN = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
@@ -218,7 +218,7 @@ def costs() -> dict[str, dict[str, int]]:
         images = torch.zeros(1, 3, *INPUT_SIZE[::-1])
         found[name] = dict(
             multiply_adds=multiply_adds(lambda n=network, x=images: n(x)),
-            parameters=parameters(network),
+            parameters=sum(weights.numel() for weights in network.parameters()),
         )
         share = found[name]['multiply_adds'] / found['full']['multiply_adds']
         if variant.equal_cost and abs(share - 1) > TOLERANCE:

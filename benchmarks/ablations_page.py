@@ -8,7 +8,8 @@ import matplotlib
 import numpy as np
 from scipy.stats import t as student
 
-from mspn_plugin.benchmark.report import machine_line, markdown_table, save_figure, write
+from mspn_plugin.benchmark.report import machine_line, markdown_table, save_figure
+from mspn_plugin.files import write_bytes
 
 SEEDS = 3
 Runs = Mapping[tuple[str, int], Mapping[str, Any]]
@@ -140,7 +141,7 @@ def write_page(
         _draw(plot, variants, runs)
         parts.append(f'![AP of each run]({plot.relative_to(path.parent).as_posix()})')
         parts += ['## Machines', _machines(runs)]
-    write(path, '\n\n'.join(parts) + '\n')
+    write_bytes(path, ('\n\n'.join(parts) + '\n').encode())
 
 
 def _table(variants: Mapping[str, Any], costs: Mapping[str, Any], runs: Runs) -> str:

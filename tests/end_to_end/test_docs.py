@@ -174,10 +174,11 @@ def train_a_step_and_predict(text):
     model = MODELS.build(cfg.model)
     people = DATASETS.build(data)
     check_model(model)
-    check_fit(people, model, 'train_dataloader.dataset')
     batch = pseudo_collate([people[0], people[1]])
-    losses = model.train().train_step(batch, build_optim_wrapper(model, cfg.optim_wrapper))
-    assert np.isfinite(losses['loss'].item())
+    if model.head.decoder.__class__.__name__ == 'CoarseToFineHeatmap':  # else it is for testing
+        check_fit(people, model, 'train_dataloader.dataset')
+        losses = model.train().train_step(batch, build_optim_wrapper(model, cfg.optim_wrapper))
+        assert np.isfinite(losses['loss'].item())
     for person in model.eval().test_step(batch):
         assert np.isfinite(person.pred_instances.keypoints).all()
 
