@@ -151,7 +151,7 @@ def rtmpose() -> Variant:
     return Variant("MMPose's RTMPose-t", model, target, equal_cost=False, lr=1e-3)
 
 
-MEGVII = dict(unbiased=False, decoding='megvii')
+MEGVII = dict(unbiased=False)
 # Widths were searched for equal multiply-adds, which costs() checks, among multiples of 8: others
 # take as long as the next one.
 VARIANTS = {
