@@ -158,7 +158,7 @@ def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, t
     savemat(annotations / 'mpii_gt_val.mat', {'headboxes_src': heads.transpose(1, 2, 0)})
 
     config = config_path('td-hm_2xmspn50_megvii-8xb32-28.8k_mpii-256x256')
-    options = ['train_cfg.max_iters=2', 'train_dataloader.batch_size=2']
+    options = ['train_cfg.max_iters=3', 'train_dataloader.batch_size=2']  # an epoch
     options.append(f'data_root={tmp_path}/')
     for part in ('train_dataloader', 'val_dataloader', 'test_dataloader'):
         options.append(f'{part}.dataset.data_root={tmp_path}/')
@@ -168,6 +168,6 @@ def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, t
     command = ('--work-dir', work_dir)
     succeeded(mim('train', config, *command, cwd=tmp_path, coco_root=tmp_path, options=options))
     assert [line['step'] for line in logged(work_dir) if 'PCK' in line]
-    checkpoint = ('--checkpoint', work_dir / 'iter_2.pth')
+    checkpoint = ('--checkpoint', work_dir / 'iter_3.pth')
     done = mim('test', config, *checkpoint, cwd=tmp_path, coco_root=tmp_path, options=options)
     assert 'PCK' in succeeded(done).stdout
