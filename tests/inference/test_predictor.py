@@ -18,7 +18,7 @@ def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
         load_estimator(network[1], strange)
     more = {**torch.load(network[3], weights_only=True)['state_dict'], 'head.x': torch.zeros(1)}
     torch.save({'state_dict': more}, strange)
-    with pytest.raises(SettingError, match=r'(?s)of another network.*head\.x'):
+    with pytest.raises(SettingError, match=r'(?s)does not fit the config.*head\.x'):
         load_estimator(network[1], strange)
     with pytest.raises(SettingError, match='no checkpoint'):
         load_estimator(network[1], tmp_path / 'none.pth')
