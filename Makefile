@@ -8,11 +8,12 @@ DEMO := demo
 SIZE ?= quick
 DEMO_CONFIG := configs/mspn_synthetic.py
 
-.PHONY: help install demo test matrix lint bench lock clean
+.PHONY: help install demo weights test matrix lint bench lock clean
 
 help:
 	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
 	@echo 'make test   run the tests'
+	@echo 'make weights train the weights that come with the plugin again (hours)'
 	@echo 'make matrix test on each Python that is here, and write the table of docs/install.md'
 	@echo 'make bench  measure beside MMPose and write docs/benchmarks.md'
 	@echo 'make lint   ruff, mypy, and the directions in which packages may import'
@@ -48,6 +49,25 @@ demo: $(INSTALLED) | $(DEMO)/data
 	echo "  AP table            $(DEMO)/ap.json" && \
 	echo "  weights             $$best" && \
 	echo "  log                 $(DEMO)/training/"
+
+# The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
+# and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint.
+DATA ?= data
+LSPET_CONFIG := td-hm_2xmspn-small_1xb16-28e_lspet-128x128
+WEIGHTS := td-hm_2xmspn-small_1xb16-16e_photographs-128x128
+
+$(DATA)/lspet: | $(INSTALLED)
+	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@
+
+$(DATA)/rendered: | $(INSTALLED)
+	$(BIN)/mspn synthetic --out $@ --train 3000 --val 1 --seed 1
+
+weights: export DATA_ROOT = $(DATA)
+weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
+	COCO_ROOT=$(DATA)/lspet $(BIN)/mim train mmpose configs/$(LSPET_CONFIG).py \
+		--work-dir $(DATA)/small_lspet --resume
+	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small --resume
+	$(BIN)/mspn convert half $(DATA)/small/epoch_16.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2

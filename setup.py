@@ -9,5 +9,5 @@ setup(
     ],
     py_modules=['mspn_cli'],
     package_dir={'mspn_plugin.configs': 'configs'},
-    package_data={'mspn_plugin.configs': ['*.yml']},
+    package_data={'mspn_plugin.configs': ['*.yml'], 'mspn_plugin.weights': ['*.pth']},
 )

@@ -1,7 +1,8 @@
-"""Score keypoint results against COCO annotations: AP and PCK with intervals, a curve, a sheet.
+"""Score keypoint results against COCO annotations: AP and PCK with intervals, a sheet, calibration.
 
     mspn predict IMAGES --boxes ANNOTATIONS.json --out OUT --no-pictures
-    python benchmarks/score.py ANNOTATIONS.json OUT/keypoints.json [--sheet SHEET.png --every 40]
+    python benchmarks/score.py ANNOTATIONS.json OUT/keypoints.json \
+        [--sheet SHEET.png --every 40] [--calibration SHARES.png]
 
 AP is COCO's, with the area that the annotations give. PCK is the share of labelled keypoints that
 lie within a part of the longer side of the person's box. The intervals are those of 1,000 bootstrap
@@ -161,6 +162,45 @@ def draw_sheet(annotation_file: Path, result_file: Path, every: int, target: Pat
     plt.close(figure)
 
 
+def calibration(annotation_file: Path, result_file: Path) -> list[tuple[float, float, int]]:
+    """How far scores can be believed: keypoints by their score, in steps of a tenth.
+
+    Returns:
+        list[tuple]: For each step with keypoints their mean score, the share that lies within a
+        tenth of the box, and their number.
+    """
+    with contextlib.redirect_stdout(io.StringIO()):
+        annotations = COCO(str(annotation_file))
+    per_image = distances(annotations, json.loads(result_file.read_text()))
+    scores = np.concatenate([image['scores'] for image in per_image])
+    is_near = np.concatenate([image['errors'] for image in per_image]) <= PCK_THRESHOLDS[0]
+    steps = np.floor(scores * 10)
+    return [
+        (
+            float(scores[steps == s].mean()),
+            float(is_near[steps == s].mean()),
+            int((steps == s).sum()),
+        )
+        for s in np.unique(steps)
+    ]
+
+
+def draw_calibration(rows: list[tuple[float, float, int]], target: Path) -> None:
+    """Draw the share of near keypoints over the score, and how many keypoints have that score."""
+    scores, shares, counts = zip(*rows, strict=True)
+    figure, (share_axis, count_axis) = plt.subplots(
+        2, 1, figsize=(5, 5), sharex=True, height_ratios=(3, 1)
+    )
+    share_axis.plot(scores, shares, 'o-')
+    share_axis.set(ylabel='within 0.1 of the box', ylim=(0, 1))
+    count_axis.bar(scores, counts, width=0.08)
+    count_axis.set(xlabel='score', ylabel='keypoints')
+    share_axis.grid(True)
+    figure.tight_layout()
+    figure.savefig(target, dpi=110)
+    plt.close(figure)
+
+
 def main(arguments: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
@@ -168,11 +208,17 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('results', type=Path, metavar='RESULTS')
     parser.add_argument('--sheet', type=Path, metavar='PNG', help='draw every Nth person')
     parser.add_argument('--every', type=int, default=40, metavar='N')
+    parser.add_argument('--calibration', type=Path, metavar='PNG', help='draw shares by score')
     options = parser.parse_args(arguments)
     scores = score(options.annotations, options.results)
     print(json.dumps(scores))
     if options.sheet:
         draw_sheet(options.annotations, options.results, options.every, options.sheet)
+    if options.calibration:
+        rows = calibration(options.annotations, options.results)
+        draw_calibration(rows, options.calibration)
+        for row in rows:
+            print('| {:.2f} | {:.2f} | {} |'.format(*row))
 
 
 if __name__ == '__main__':

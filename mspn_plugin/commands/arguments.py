@@ -1,6 +1,7 @@
 """What the subcommands share: how they end, and arguments that several have."""
 
 import argparse
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from mmengine.config import DictAction
 
 from ..errors import SettingError
+from ..weights.shipped import shipped_network
 
 
 class Command(click.Command):
@@ -64,6 +66,32 @@ def cfg_options(what: str) -> Callable[[Any], Any]:
     return click.option(
         '--cfg-options', multiple=True, metavar='KEY=VALUE...', callback=as_dict, help=what
     )
+
+
+def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The options ``--config`` and ``--checkpoint``; without both, the network of the plugin."""
+
+    @functools.wraps(command)
+    def with_network(*, config: str | None, checkpoint: str | None, **others: Any) -> Any:
+        if (config is None) != (checkpoint is None):
+            raise SettingError(
+                'give --config and --checkpoint together, or neither for the network that comes '
+                'with mspn_plugin'
+            )
+        if config is None:
+            config, checkpoint = shipped_network()
+        return command(config=config, checkpoint=checkpoint, **others)
+
+    for option in (
+        click.option('--checkpoint', metavar='CHECKPOINT', help='Its weights.'),
+        click.option(
+            '--config',
+            metavar='CONFIG',
+            help="MMPose's config of the network (default: the one that comes with the plugin).",
+        ),
+    ):
+        with_network = option(with_network)
+    return with_network
 
 
 def _existing_device(ctx: click.Context, parameter: click.Parameter, name: str | None) -> str:

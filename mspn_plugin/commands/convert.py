@@ -10,6 +10,7 @@ from ..errors import naming
 from ..files import check_target, writing
 from ..weights.loading import read_checkpoint
 from ..weights.megvii import convert_megvii_checkpoint
+from ..weights.shipped import in_half_precision
 from .arguments import Command
 
 
@@ -74,3 +75,16 @@ def lspet(source: Path, out: Path, val: int, seed: int) -> None:
         f'{done.left_out} left out with too few labels, {done.dropped_labels} labels outside of '
         f'their photograph dropped, {done.duplicate_pairs} pairs of near duplicates kept together'
     )
+
+
+@command.command('half', cls=Command)
+@click.argument('source', type=Path, metavar='IN')
+@click.argument('target', type=Path, metavar='OUT')
+@click.option('--overwrite', is_flag=True, help='Replace OUT if it exists.')
+def half(source: Path, target: Path, overwrite: bool) -> None:
+    """Keep the weights of IN, a training's checkpoint, in half precision: a sixth of its size."""
+    check_target(target, overwrite)
+    checkpoint = in_half_precision(read_checkpoint(source))
+    with writing(target) as unfinished:
+        torch.save(checkpoint, unfinished)
+    click.echo(f'{target}: {target.stat().st_size / 1e6:.1f} MB')

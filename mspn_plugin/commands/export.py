@@ -8,13 +8,12 @@ from ..files import check_target
 from ..inference.fused import fuse
 from ..inference.onnx import export_onnx
 from ..inference.predictor import load_estimator
-from .arguments import Command
+from .arguments import Command, network_options
 
 
 @click.command('export', cls=Command)
 @click.argument('target', type=Path, metavar='OUT.onnx')
-@click.option('--config', required=True, metavar='CONFIG', help="MMPose's config of the network.")
-@click.option('--checkpoint', required=True, metavar='CHECKPOINT', help='Its weights.')
+@network_options
 @click.option('--heatmaps', is_flag=True, help='Put out heatmaps instead of keypoints.')
 @click.option(
     '--normalised-input',

@@ -24,7 +24,7 @@ from ..inference.predictor import PosePredictor, load_estimator
 from ..inference.results import coco_results, draw_poses
 from ..inference.stage_figure import draw_stages
 from ..model.backbone import MSPNBackbone
-from .arguments import Command, device
+from .arguments import Command, device, network_options
 
 RESULTS = 'keypoints.json'
 
@@ -33,8 +33,7 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
 
 @click.command('predict', cls=Command)
 @click.argument('sources', nargs=-1, required=True, metavar='IMAGE...')
-@click.option('--config', required=True, metavar='CONFIG', help="MMPose's config of the network.")
-@click.option('--checkpoint', required=True, metavar='CHECKPOINT', help='Its weights.')
+@network_options
 @click.option(
     '--boxes',
     type=Path,
