@@ -1,5 +1,7 @@
 """A user's mistake amounts to one message, and no other error does."""
 
+import sys
+
 import cv2
 import pytest
 from mmpose.datasets.transforms import LoadImage
@@ -19,6 +21,30 @@ def test_a_setting_error_is_found_behind_the_error_that_a_framework_made_of_it()
 
 def test_other_errors_have_no_message():
     assert plain_message(FileNotFoundError('there is no such file')) is None
+
+
+class TestAProgramThatDies:
+    """Importing the plugin has set what is printed then."""
+
+    @pytest.fixture
+    def printed(self, capsys):
+        def by(error):
+            sys.excepthook(type(error), error, None)
+            return capsys.readouterr().err
+
+        return by
+
+    def test_prints_a_users_mistake_as_one_message(self, printed):
+        said = printed(SettingError('num_stages is 0; it takes 1 or more'))
+        assert 'mspn_plugin: num_stages is 0; it takes 1 or more' in said
+        assert 'SettingError' not in said
+
+    def test_prints_the_traceback_on_request(self, printed, monkeypatch):
+        monkeypatch.setenv('MSPN_TRACEBACK', '1')
+        assert 'SettingError: num_stages is 0' in printed(SettingError('num_stages is 0'))
+
+    def test_prints_other_errors_as_ever(self, printed):
+        assert 'FileNotFoundError: gone' in printed(FileNotFoundError('gone'))
 
 
 def first_loaded(samples):

@@ -26,7 +26,7 @@ from mspn_plugin.commands.convert import convert_megvii_file
 drawn = settings(
     deadline=None,
     derandomize=True,
-    max_examples=30,
+    max_examples=15,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.io import savemat
 from support.shell import GROUND_TRUTH_BOXES, message, mim, succeeded
+from support.small_model import estimator
 
 from mspn_plugin import config_path
 
@@ -31,7 +32,7 @@ def project(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_copied_config_trains_resumes_and_tests_on_photographs(project, coco_photos):
+def test_the_copied_config_trains_and_tests_on_photographs(project, coco_photos):
     one = ['train_cfg.max_epochs=1', *GROUND_TRUTH_BOXES]
     command = ('train', 'mspn_coco.py')
     succeeded(mim(*command, cwd=project, coco_root=coco_photos, options=one))
@@ -43,11 +44,6 @@ def test_the_copied_config_trains_resumes_and_tests_on_photographs(project, coco
     assert {'kpt_stage1', 'kpt_stage2', 'acc_pose'} <= steps[0].keys()
     assert any('coco/AP' in line for line in logged(work_dir))
 
-    two = ['train_cfg.max_epochs=2', *GROUND_TRUTH_BOXES]
-    succeeded(mim(*command, '--resume', cwd=project, coco_root=coco_photos, options=two))
-    resumed = torch.load(work_dir / 'epoch_2.pth', weights_only=True)
-    assert resumed['meta']['epoch'] == 2 and resumed['meta']['iter'] == 22
-
     boxes = coco_photos / 'person_detection_results' / 'val2017_boxes.json'
     out = project / 'elsewhere'
     with_boxes = [
@@ -56,7 +52,7 @@ def test_the_copied_config_trains_resumes_and_tests_on_photographs(project, coco
         f'test_evaluator.0.outfile_prefix={out}/predictions',
         'test_evaluator.0.nms_mode=oks_nms',
     ]
-    checkpoint = ('--checkpoint', work_dir / 'epoch_2.pth')
+    checkpoint = ('--checkpoint', work_dir / 'epoch_1.pth')
     arguments = ('mspn_coco.py', *checkpoint, '--work-dir', out)
     # --dump makes a list of the evaluators, the COCO metric its first.
     report = ('--out', out / 'metrics.json', '--dump', out / 'dumped.pkl')
@@ -111,24 +107,8 @@ def test_a_missing_data_folder_is_named_with_the_variable_that_sets_it(project):
 
 @pytest.mark.slow
 def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_photos):
-    succeeded(
-        mim(
-            'train',
-            'mspn_coco.py',
-            cwd=project,
-            coco_root=coco_photos,
-            options=[
-                'train_cfg.max_epochs=1',
-                'val_cfg=None',
-                'val_dataloader=None',
-                'val_evaluator=None',
-                'model.backbone.num_stages=1',
-                'model.head.num_stages=1',
-                'train_dataloader.batch_size=43',
-            ],
-        )
-    )
-    checkpoint = project / 'work_dirs' / 'mspn_coco' / 'epoch_1.pth'
+    checkpoint = project / 'one_stage.pth'
+    torch.save({'state_dict': estimator().state_dict()}, checkpoint)
     before = checkpoint.read_bytes()
     done = mim(
         'test',
@@ -165,9 +145,6 @@ def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, t
     heads_of = f'dataset.headbox_file={annotations}/mpii_gt_val.mat'
     options += [f'val_dataloader.{heads_of}', f'test_dataloader.{heads_of}']
     work_dir = tmp_path / 'work'
-    command = ('--work-dir', work_dir)
-    succeeded(mim('train', config, *command, cwd=tmp_path, coco_root=tmp_path, options=options))
+    command = ('train', config, '--work-dir', work_dir)
+    succeeded(mim(*command, cwd=tmp_path, coco_root=tmp_path, options=options))
     assert [line['step'] for line in logged(work_dir) if 'PCK' in line]
-    checkpoint = ('--checkpoint', work_dir / 'iter_3.pth')
-    done = mim('test', config, *checkpoint, cwd=tmp_path, coco_root=tmp_path, options=options)
-    assert 'PCK' in succeeded(done).stdout

@@ -1,10 +1,8 @@
 """A user's mistake ends a command in one message, in a process of its own."""
 
-import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 import torch
@@ -23,36 +21,6 @@ from mspn_plugin import config_path
 from mspn_plugin.checks.report import check
 
 
-def python(code, **environment):
-    return subprocess.run(
-        [sys.executable, '-c', code],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **environment},
-    )
-
-
-RAISE = 'import mspn_plugin; raise mspn_plugin.SettingError("num_stages is 0; it takes 1 or more")'
-
-
-@pytest.mark.slow
-def test_a_command_prints_the_message_and_no_traceback():
-    done = python(RAISE)
-    assert done.returncode == 1
-    assert 'mspn_plugin: num_stages is 0; it takes 1 or more' in done.stderr
-    assert 'Traceback' not in done.stderr
-
-
-@pytest.mark.slow
-def test_the_traceback_is_there_on_request():
-    assert 'Traceback' in python(RAISE, MSPN_TRACEBACK='1').stderr
-
-
-@pytest.mark.slow
-def test_other_errors_keep_their_traceback():
-    assert 'Traceback' in python('import mspn_plugin; open("there is no such file")').stderr
-
-
 @pytest.mark.slow
 def test_the_plugin_imports_first_and_registers_itself():
     code = (
@@ -62,7 +30,7 @@ def test_the_plugin_imports_first_and_registers_itself():
         'codec = KEYPOINT_CODECS.get("CoarseToFineHeatmap")\n'
         'assert codec.__module__ == "mspn_plugin.model.codec"\n'
     )
-    assert python(code).returncode == 0
+    subprocess.run([sys.executable, '-c', code], check=True)
 
 
 @pytest.fixture
@@ -70,14 +38,6 @@ def project(tmp_path):
     """A stranger's folder, into which the one config file was copied."""
     shutil.copy(config_path('mspn_coco'), tmp_path / 'mspn_coco.py')
     return tmp_path
-
-
-@pytest.mark.slow
-def test_a_codec_that_does_not_fit_the_head_ends_a_training(rendered, project):
-    options = [*GROUND_TRUTH_BOXES, 'model.head.decoder.kernel_sizes=(9,9,9,7,5)']
-    said = message(mim('train', 'mspn_coco.py', cwd=project, coco_root=rendered, options=options))
-    assert 'train_dataloader.dataset.pipeline, GenerateTarget' in said
-    assert '(15, 11, 9, 7, 5)' in said and '(9, 9, 9, 7, 5)' in said
 
 
 @pytest.mark.slow
@@ -95,15 +55,13 @@ def test_a_hostile_checkpoint_is_refused(command, rendered, project):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize('content, text', [(None, 'no checkpoint'), (b'', 'is it complete')])
-def test_a_missing_or_damaged_checkpoint_is_named_by_a_test(content, text, rendered, project):
+def test_a_damaged_checkpoint_is_named_by_a_test(rendered, project):
     file = project / 'cut.pth'
-    if content is not None:
-        file.write_bytes(content)
+    file.touch()
     arguments = ('test', 'mspn_coco.py', '--checkpoint', file)
     done = mim(*arguments, cwd=project, coco_root=rendered, options=GROUND_TRUTH_BOXES)
     said = message(done)
-    assert str(file) in said and text in said
+    assert str(file) in said and 'is it complete' in said
 
 
 @pytest.mark.slow
@@ -115,34 +73,20 @@ def test_an_image_that_cannot_be_read_is_named(rendered, project):
     assert f'{data.image["file_name"]} cannot be read as an image' in message(done)
 
 
-@pytest.mark.slow
-def test_a_release_that_is_missing_is_named_by_the_conversion(tmp_path):
-    mspn = Path(sys.executable).with_name('mspn')
-    command = [mspn, 'convert', 'megvii', tmp_path / 'none.pth', tmp_path / 'out.pth']
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 2
-    assert 'none.pth' in done.stderr and 'Traceback' not in done.stderr
+def test_a_release_that_is_missing_is_named_by_the_conversion(mspn, tmp_path):
+    ended = mspn('convert', 'megvii', tmp_path / 'none.pth', tmp_path / 'out.pth')
+    assert ended.exit_code == 2 and 'none.pth' in ended.stderr
 
 
-@pytest.mark.slow
-def test_the_check_gives_status_1_and_every_id(rendered, tmp_path):
+def test_the_check_gives_status_1_and_every_id(mspn, rendered, tmp_path, monkeypatch):
     data = Data(rendered, tmp_path / 'coco')
     for number, (change, *_) in SPOILED_PERSONS.items():
         data.add_person(number, change)
-    folder = data.save()
-    done = subprocess.run(
-        [
-            *(sys.executable, '-m', 'mspn_plugin', 'check', config_path('mspn_synthetic')),
-            *('--no-images', '--no-cost'),
-        ],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'COCO_ROOT': str(folder)},
-    )
-    assert done.returncode == 1, done.stderr
+    monkeypatch.setenv('COCO_ROOT', str(data.save()))
+    ended = mspn('check', config_path('mspn_synthetic'), '--no-images', '--no-cost')
+    assert ended.exit_code == 1, ended.stderr
     judged = {n for n, (_, _, in_training, _) in SPOILED_PERSONS.items() if in_training}
-    assert all(f'id {number}' in done.stdout for number in judged)
-    assert 'Traceback' not in done.stderr
+    assert all(f'id {number}' in ended.stdout for number in judged)
 
 
 @pytest.mark.slow

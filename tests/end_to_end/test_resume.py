@@ -177,8 +177,8 @@ log_processor = dict(by_epoch=False)
 def test_a_run_of_iterations_resumes_with_its_losses(project, rendered, tmp_path, monkeypatch):
     config = project.folder / 'iterations.py'
     config.write_text(ITERATIONS)
-    run_here(config, tmp_path / 'all', rendered, monkeypatch)
-    middle = dict(resume=True, load_from=str(tmp_path / 'all' / 'iter_3.pth'))
+    run_here(config, tmp_path / 'all', rendered, monkeypatch, **NO_WORKERS)
+    middle = dict(resume=True, load_from=str(tmp_path / 'all' / 'iter_3.pth'), **NO_WORKERS)
     run_here(config, tmp_path / 'resumed', rendered, monkeypatch, **middle)
 
     ours, theirs = losses(tmp_path / 'resumed'), losses(tmp_path / 'all')
