@@ -84,8 +84,8 @@ def paint_figure(canvas: Canvas, figure: Figure, first: int | None) -> None:
         part = CROWD if first is None else first + PARTS.index(stroke.part)
         # Less light reaches what is far behind.
         dim = 1 + 0.9 * min(max(stroke.depth / figure.height, -0.2), 0)
-        for outline, colour, convex in stroke.outlines:
-            canvas.paint(outline, shade(colour, dim), part, convex)
+        for outline, colour in stroke.outlines:
+            canvas.paint(outline, shade(colour, dim), part)
 
 
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:

@@ -78,9 +78,7 @@ def standing(turn, **changes):
         hat='none',
         beard=False,
         glasses=False,
-        gloves=False,
         rucksack=False,
-        looseness=1.1,
     )
     body = Body.sample(np.random.default_rng(0), 200.0)
     figure = Figure(body, Pose(**{**pose, **changes}), outfit, np.array((0.5, -0.8)))
