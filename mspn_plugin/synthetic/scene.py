@@ -47,22 +47,21 @@ def place(
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
     cut = rng.random() < 0.1
-    lowest = h * rng.uniform(0.86, 0.985)
     # At a larger scale the feet are nearer, hence lower.
-    tall = figure.height / h
-    lowest -= max(0.62 - tall, 0) * rng.uniform(0.2, 0.7) * h
+    farther = max(0.62 - figure.height / h, 0) * rng.uniform(0.2, 0.7)
+    lowest = h * (rng.uniform(0.86, 0.985) - farther)
     if cut:
         lowest = h + rng.uniform(0.05, 0.4) * (y2 - y1)
     lowest = max(lowest, (y2 - y1) + 3.0)
+    margin = -0.25 * (x2 - x1) if cut else 0.0
     for _ in range(8):
-        margin = -0.25 * (x2 - x1) if cut else 0.0
         x = rng.uniform(*sorted((margin - x1, w - margin - x2)))
         left, right = x1 + x, x2 + x
-        overlaps = [
-            max(min(right, end) - max(left, begin), 0.0) / min(right - left, end - begin)
+        allowed = rng.choice((0.05, 0.1, 0.3))
+        if all(
+            min(right, end) - max(left, begin) < allowed * min(right - left, end - begin)
             for begin, end in taken
-        ]
-        if max(overlaps, default=0.0) < rng.choice((0.05, 0.1, 0.3)):
+        ):
             figure.move(x, lowest - y2)
             taken.append((left, right))
             return True
@@ -103,12 +102,13 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
         if not inside or (kind in FACE and not figure.facing[i]):
             continue
-        shown = int(parts[round(y), round(x)]) - first
-        part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
-        visible = part in (owner.format(side) for owner in OWNERS[kind])
+        owners = [owner.format(side) for owner in OWNERS[kind]]
         # The trunk shows the keypoints of its near side only; an arm or leg shows its own.
-        visible &= bool(figure.facing[i]) or part not in TRUNK
-        visible &= kind != 'ear' or not figure.outfit.ears_covered
+        if not figure.facing[i]:
+            owners = [owner for owner in owners if owner not in TRUNK]
+        if kind == 'ear' and figure.outfit.ears_covered:
+            owners = []
+        visible = int(parts[round(y), round(x)]) - first in map(PARTS.index, owners)
         keypoints[i] = x, y, 2 if visible else 1
     # A hidden keypoint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2
@@ -119,16 +119,15 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
 
 def mirrored(image: np.ndarray, persons: list[Person]) -> tuple[np.ndarray, list[Person]]:
     """The mirror image (height, width, 3) and its labels: each person's left is its right."""
-    width = image.shape[1]
     swapped = []
     for person in persons:
         keypoints = person.keypoints
         if keypoints is not None:
             keypoints = keypoints[list(FLIP_INDICES)]
             labelled = keypoints[:, 2] > 0
-            keypoints[labelled, 0] = width - 1 - keypoints[labelled, 0]
-        swapped.append(Person(np.ascontiguousarray(person.mask[:, ::-1]), keypoints))
-    return np.ascontiguousarray(image[:, ::-1]), swapped
+            keypoints[labelled, 0] = image.shape[1] - 1 - keypoints[labelled, 0]
+        swapped.append(Person(person.mask[:, ::-1], keypoints))
+    return cv2.flip(image, 1), swapped
 
 
 def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
@@ -180,9 +179,8 @@ def paint_crowd(
     canvas: Canvas, rng: np.random.Generator, horizon: float, light: np.ndarray
 ) -> None:
     """Paint a group of small people far away, too many to be labelled one by one."""
-    middle, count = rng.uniform(0.15, 0.85) * canvas.width, int(rng.integers(6, 12))
-    size = rng.uniform(36, 56)
-    for foot in np.sort(horizon + rng.uniform(2, 14, count)):
+    middle, size = rng.uniform(0.15, 0.85) * canvas.width, rng.uniform(36, 56)
+    for foot in np.sort(horizon + rng.uniform(2, 14, rng.integers(6, 12))):
         figure = random_figure(rng, size * rng.uniform(0.85, 1.1), light)
         figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
         paint_figure(canvas, figure, None)
