@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..datasets.coco import FLIP_INDICES, KEYPOINTS, SKELETON
+from ..datasets.coco import KEYPOINTS, SKELETON
 from .canvas import SUPERSAMPLING, Canvas, shade
 from .head import head
 from .limbs import arm, leg
-from .parts import CROWD, FACE, OWNERS, PARTS, SIDES, TRUNK
+from .parts import CROWD, FACE, OBJECT, OWNERS, PARTS, SIDES, TRUNK
 from .person import Body, Outfit, Pose
-from .scenery import paint_background, paint_held, paint_obstacle, paint_seat, paint_shadow
+from .scenery import paint_background, paint_held, paint_seat, paint_shadow, paint_thing
 from .skeleton import Figure
 from .trunk import trunk
 
@@ -26,11 +26,13 @@ class Person:
 
     Attributes:
         mask (np.ndarray): (height, width) booleans, the pixels that show the person.
-        keypoints (np.ndarray | None): (17, 3) as x, y, v; None for a crowd.
+        keypoints (np.ndarray): (17, 3) as x, y, v; zeros for a crowd.
+        is_crowd (bool): Whether these are people that are not told apart.
     """
 
     mask: np.ndarray
-    keypoints: np.ndarray | None
+    keypoints: np.ndarray
+    is_crowd: bool = False
 
 
 def random_figure(rng: np.random.Generator, height: float, light: np.ndarray) -> Figure:
@@ -117,25 +119,12 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     return keypoints
 
 
-def mirrored(image: np.ndarray, persons: list[Person]) -> tuple[np.ndarray, list[Person]]:
-    """The mirror image (height, width, 3) and its labels: each person's left is its right."""
-    swapped = []
-    for person in persons:
-        keypoints = person.keypoints
-        if keypoints is not None:
-            keypoints = keypoints[list(FLIP_INDICES)]
-            labelled = keypoints[:, 2] > 0
-            keypoints[labelled, 0] = image.shape[1] - 1 - keypoints[labelled, 0]
-        swapped.append(Person(person.mask[:, ::-1], keypoints))
-    return cv2.flip(image, 1), swapped
-
-
 def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
     """Draw a scene at random and paint it: an image as of ``render_image``, and its labels."""
     canvas = Canvas(*SIZES[rng.integers(len(SIZES))])
     h = canvas.height
     horizon = h * rng.uniform(0.35, 0.7)
-    light = np.array((rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
+    light = np.array((rng.choice((-1, 1)) * rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
     paint_background(canvas, rng, horizon)
     if rng.random() < 0.1:
         paint_crowd(canvas, rng, horizon, light)
@@ -155,7 +144,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         if rng.random() < 0.12:
             paint_held(canvas, rng, figure)
         if rng.random() < 0.1:
-            paint_obstacle(canvas, rng, figure.box[3] + rng.uniform(0, 10))
+            paint_thing(canvas, rng, figure.box[3] + rng.uniform(0, 10), OBJECT)
 
     # Every second row and column of the map, those nearest to the labels' pixel centres.
     parts = canvas.parts[::SUPERSAMPLING, ::SUPERSAMPLING]
@@ -171,7 +160,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         persons.append(Person(mask, keypoints))
     crowd = parts == CROWD
     if np.count_nonzero(crowd) > 100:
-        persons.append(Person(crowd, None))
+        persons.append(Person(crowd, np.zeros((len(KEYPOINTS), 3)), is_crowd=True))
     return develop(canvas, rng), persons
 
 

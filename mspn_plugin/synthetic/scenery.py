@@ -54,7 +54,13 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     cv2.resize(np.clip(soft, 0, 255).astype(np.uint8), canvas.colours.shape[1::-1], canvas.colours)
     (paint_outdoors if outdoors else paint_indoors)(canvas, rng, horizon)
     for _ in range(rng.integers(0, 6)):
-        paint_clutter(canvas, rng, horizon)
+        paint_thing(canvas, rng, rng.uniform(horizon, h))
+    for _ in range(rng.integers(0, 3)):  # a bent pipe or branch
+        start = np.array((rng.uniform(0, w), rng.uniform(0, h)))
+        middle, end = start + np.cumsum(rng.normal(0, 28, (2, 2)), 0)
+        colour, thick = pick_colour(rng), rng.uniform(2.5, 8)
+        paint_bar(canvas, start, middle, thick, colour)
+        paint_bar(canvas, middle, end, thick, colour)
 
 
 def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
@@ -99,7 +105,7 @@ def paint_leaves(
 
 
 def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paint a skirting board, floorboards, paintings and a sideboard."""
+    """Paint a skirting board, floorboards and paintings."""
     w, h = canvas.width, canvas.height
     trim = _one_of(rng, WALL)
     canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
@@ -115,43 +121,35 @@ def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> N
         canvas.paint(box(*(corner - 3), *(corner + size + 3)), shade(trim, 0.6))
         canvas.paint(box(*corner, *(corner + size)), pick_colour(rng))
         canvas.paint(circle(corner + 0.5 * size, 0.2 * size.min()), pick_colour(rng))
-    if rng.random() < 0.5:
-        paint_table(canvas, rng, rng.uniform(0, w), horizon + 25, None)
 
 
-def paint_table(
-    canvas: Canvas, rng: np.random.Generator, x: float, ground: float, part: int | None
+def paint_thing(
+    canvas: Canvas, rng: np.random.Generator, ground: float, part: int | None = None
 ) -> None:
-    """Paint a table or a sideboard around ``x``."""
-    colour, wide = mix(pick_colour(rng), (110, 120, 130), 0.3), rng.uniform(25, 70)
-    top = ground - rng.uniform(0.1, 0.24) * canvas.height
-    canvas.paint(box(x - wide, top, x + wide, ground), shade(colour, 0.7), part)
-    canvas.paint(box(x - wide - 3, top - 6, x + wide + 3, top + 2), colour, part)
-
-
-def paint_clutter(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paint something that a careless eye takes for a limb or a head."""
-    w, h = canvas.width, canvas.height
-    foot = np.array((rng.uniform(0, w), rng.uniform(horizon, h)))
-    high = np.array((rng.uniform(0, w), rng.uniform(0.08, 0.7) * h))
-    colour, thick = pick_colour(rng), rng.uniform(2.5, 8)
-    kind = rng.integers(5)
-    if kind == 0:  # a bent pipe or branch
-        middle, end = high + np.cumsum(rng.normal(0, 28, (2, 2)), 0)
-        paint_bar(canvas, high, middle, thick, colour)
-        paint_bar(canvas, middle, end, thick, colour)
-    elif kind == 1:  # a lamp post
-        top = (foot[0], rng.uniform(0.1, 0.5) * h)
-        paint_bar(canvas, foot, top, 0.5 * thick, shade(colour, 0.8))
-        paint_ball(canvas, top, 2 * thick, pick_colour(rng))
-    elif kind == 2:  # a balloon
-        string = high + (rng.uniform(-15, 15), rng.uniform(50, 110))
-        canvas.paint(capsule(high, string, 0.5, 0.5), (70, 70, 70))
-        paint_ball(canvas, high, 2.4 * thick, colour)
-    elif kind == 3:  # a ball
-        paint_ball(canvas, foot, 2 * thick, colour)
-    else:  # a bollard
-        paint_bar(canvas, foot, foot - (0, rng.uniform(20, 60)), 1.5 * thick, colour)
+    """Paint something on the ground, much of which a careless eye takes for a limb or a head."""
+    h, foot = canvas.height, np.array((rng.uniform(0, canvas.width), ground))
+    colour, thick = pick_colour(rng), rng.uniform(2.5, 7)
+    kind = rng.integers(6)
+    if kind == 0:  # a bush
+        paint_leaves(canvas, rng, foot - (0, 15), 12, part)
+    elif kind == 1:  # a lamp post or a balloon
+        top = (foot[0] + rng.uniform(-15, 15), rng.uniform(0.1, 0.5) * h)
+        paint_bar(canvas, foot, top, rng.uniform(0.1, 0.6) * thick, shade(colour, 0.8), part)
+        paint_ball(canvas, top, 2 * thick, pick_colour(rng), part)
+    elif kind == 2:  # a ball
+        paint_ball(canvas, foot - (0, 2 * thick), 2 * thick, colour, part)
+    elif kind == 3:  # a bollard or a pole
+        paint_bar(canvas, foot, foot - (0, rng.uniform(20, h)), thick, colour, part)
+    elif kind == 4:  # a table
+        x, wide, top = foot[0], rng.uniform(25, 70), ground - rng.uniform(0.1, 0.24) * h
+        canvas.paint(box(x - wide, top, x + wide, ground), shade(colour, 0.7), part)
+        canvas.paint(box(x - wide - 3, top - 6, x + wide + 3, top + 2), colour, part)
+    else:  # a fence
+        x, wide, top = foot[0], rng.uniform(60, 160), ground - rng.uniform(0.12, 0.25) * h
+        for rail in (top, top + 16):
+            canvas.paint(box(x - wide, rail, x + wide, rail + 4), colour, part)
+        for post in np.linspace(x - wide, x + wide, 5):
+            canvas.paint(box(post - 2.5, top - 5, post + 2.5, ground), shade(colour, 0.85), part)
 
 
 def paint_shadow(canvas: Canvas, figure: Figure) -> None:
@@ -190,21 +188,3 @@ def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
     else:
         reach = rng.normal(0, 0.2 * height, 2)
         paint_bar(canvas, hand - 0.15 * reach, hand + reach, 0.008 * height, colour, OBJECT)
-
-
-def paint_obstacle(canvas: Canvas, rng: np.random.Generator, ground: float) -> None:
-    """Paint something that stands before the people painted so far."""
-    x, colour = rng.uniform(0, canvas.width), mix(pick_colour(rng), (110, 120, 130), 0.3)
-    kind = rng.integers(4)
-    if kind == 0:
-        paint_table(canvas, rng, x, ground, OBJECT)
-    elif kind == 1:
-        paint_leaves(canvas, rng, np.array((x, ground - 15)), 12, OBJECT)
-    elif kind == 2:  # a pole
-        paint_bar(canvas, (x, ground), (x, -20), rng.uniform(2.5, 6), colour, OBJECT)
-    else:  # a fence
-        top, wide = ground - rng.uniform(0.12, 0.25) * canvas.height, rng.uniform(60, 160)
-        for rail in (top, top + 16):
-            canvas.paint(box(x - wide, rail, x + wide, rail + 4), colour, OBJECT)
-        for post in np.linspace(x - wide, x + wide, 5):
-            canvas.paint(box(post - 2.5, top - 5, post + 2.5, ground), shade(colour, 0.85), OBJECT)
