@@ -22,7 +22,7 @@ import os
 import re
 import zipfile
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -106,10 +106,6 @@ def convert_lspet(
         why = getattr(error, 'strerror', None) or error
         raise SettingError(f'{source} cannot be read as a zip file ({why})') from error
     with archive, new_folder(target) as folder:
-        for name in archive.namelist():
-            path = PurePosixPath(name.replace('\\', '/'))
-            if path.is_absolute() or '..' in path.parts:
-                raise SettingError(f'{source}: its member {name} would leave the target folder')
         return _convert(archive, folder, val, seed)
 
 
