@@ -9,6 +9,14 @@ from .skeleton import Figure, unit
 
 _TURN = np.stack([f(np.linspace(0, 2 * np.pi, 28, endpoint=False)) for f in (np.cos, np.sin)], 1)
 
+# Of hair that leaves the head, in units of the head's height: how far behind and above the middle
+# it begins, how far back and down it goes from there, and its radii at both ends.
+_LOCKS = {
+    'long': (0.16, 0.15, 0.39, 1.5, 0.98, 0.72),
+    'tail': (0.95, 0.3, 0.35, 1.3, 0.2, 0.12),
+    'bun': (0.75, 0.75, 0.05, 0.0, 0.36, 0.34),
+}
+
 
 def _tangents(direction: np.ndarray) -> np.ndarray:
     """Two unit vectors, (2, 3), at right angles to a unit vector and to each other."""
@@ -103,29 +111,19 @@ def head(figure: Figure) -> list[Stroke]:
 
 
 def _loose_hair(figure: Figure, head_depth: float) -> Stroke:
-    """Hair that leaves the head: long, a tail or a bun."""
-    style, height, h = figure.outfit.hair_style, figure.height, figure.head_radii[1]
+    """Hair that leaves the head."""
+    height, h = figure.height, figure.head_radii[1]
     up, back = figure.head_axes[:, 1], -figure.head_axes[:, 2]
-    centre = figure.head_centre
-    hair = Stroke((centre + 0.9 * h * back)[2], 'hair')
+    hair = Stroke((figure.head_centre + 0.9 * h * back)[2], 'hair')
     if back[2] > 0:
         hair.depth = max(hair.depth, head_depth + 0.001 * height)
-    # Hair hangs down, and along the back of a person that bends.
-    down = unit(np.array((0, -1.0, 0)) - 0.6 * figure.chest_axes[:, 1])
-
-    def lock(top: np.ndarray, low: np.ndarray, wide: float, narrow: float) -> None:
-        part = h / height
-        add_taper(figure, hair, top, low, wide * part, narrow * part, figure.outfit.hair)
-
-    if style == 'long':
-        top = centre + h * (0.16 * back + 0.15 * up)
-        lock(top, centre + h * (0.55 * back + 1.55 * down), 0.98, 0.72)
-    elif style == 'tail':
-        top = centre + h * (0.95 * back + 0.3 * up)
-        lock(top, top + h * (0.35 * back + 1.3 * down), 0.2, 0.12)
-    elif style == 'bun':
-        bun = centre + h * (0.75 * back + 0.75 * up)
-        lock(bun, bun, 0.36, 0.34)
+    if lock := _LOCKS.get(figure.outfit.hair_style):
+        behind, above, farther, drop, wide, narrow = np.multiply(lock, h)
+        # Hair hangs down, and along the back of a person that bends.
+        down = unit(np.array((0, -1.0, 0)) - 0.6 * figure.chest_axes[:, 1])
+        top = figure.head_centre + behind * back + above * up
+        low = top + farther * back + drop * down
+        add_taper(figure, hair, top, low, wide / height, narrow / height, figure.outfit.hair)
     return hair
 
 

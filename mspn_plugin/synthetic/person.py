@@ -5,7 +5,7 @@ Lengths are parts of the standing height.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -25,24 +25,23 @@ class Body:
     """Proportions; ``height`` in pixels, all else as parts of it."""
 
     height: float
-    head: float
-    trunk: float
-    shoulder: float
-    hip: float
-    upper_arm: float
-    forearm: float
-    thigh: float
-    shin: float
-    foot: float
-    girth: float
+    head: float = 0.116
+    trunk: float = 0.27
+    shoulder: float = 0.12
+    hip: float = 0.066
+    upper_arm: float = 0.158
+    forearm: float = 0.146
+    thigh: float = 0.215
+    shin: float = 0.212
+    foot: float = 0.105
+    girth: float = 1.18
 
     @classmethod
     def sample(cls, rng: np.random.Generator, height: float) -> Body:
-        head, girth = rng.uniform(0.106, 0.126), np.clip(rng.normal(1.18, 0.11), 0.97, 1.45)
-        usual = dict(trunk=0.27, shoulder=0.12, hip=0.066, upper_arm=0.158, forearm=0.146)
-        usual |= dict(thigh=0.215, shin=0.212, foot=0.105)
-        parts = {name: length * rng.uniform(0.92, 1.08) for name, length in usual.items()}
-        return cls(height=height, head=head, girth=float(girth), **parts)
+        usual = [field.default for field in fields(cls)[1:]]
+        varied = np.multiply(usual, rng.uniform(0.92, 1.08, len(usual)))
+        varied[-1] *= rng.uniform(0.9, 1.15)
+        return cls(height, *varied.tolist())
 
 
 # Ranges of both ends in degrees. Arms: abduction and flexion at the shoulder, flexion of the elbow,

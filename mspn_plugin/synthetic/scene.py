@@ -39,54 +39,37 @@ def random_figure(rng: np.random.Generator, height: float, light: np.ndarray) ->
     return Figure(Body.sample(rng, height), Pose.sample(rng), Outfit.sample(rng), light)
 
 
-def place(
-    figure: Figure, rng: np.random.Generator, canvas: Canvas, taken: list[tuple[float, float]]
-) -> bool:
-    """Find room for a person; false if all that was tried hides too much of another one.
-
-    ``taken`` holds where persons begin and end in x, and gets those of this one.
-    """
+def place(figure: Figure, rng: np.random.Generator, canvas: Canvas, middle: float) -> None:
+    """Stand a person at a part of the image's width; a border may cut it."""
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
-    cut = rng.random() < 0.1
+    x = middle * w - (x1 + x2) / 2
     # At a larger scale the feet are nearer, hence lower.
     farther = max(0.62 - figure.height / h, 0) * rng.uniform(0.2, 0.7)
-    lowest = h * (rng.uniform(0.86, 0.985) - farther)
-    if cut:
+    lowest = max(h * (rng.uniform(0.86, 0.985) - farther), y2 - y1 + 3)
+    if rng.random() < 0.1:
         lowest = h + rng.uniform(0.05, 0.4) * (y2 - y1)
-    lowest = max(lowest, (y2 - y1) + 3.0)
-    margin = -0.25 * (x2 - x1) if cut else 0.0
-    for _ in range(8):
-        x = rng.uniform(*sorted((margin - x1, w - margin - x2)))
-        left, right = x1 + x, x2 + x
-        allowed = rng.choice((0.05, 0.1, 0.3))
-        if all(
-            min(right, end) - max(left, begin) < allowed * min(right - left, end - begin)
-            for begin, end in taken
-        ):
-            figure.move(x, lowest - y2)
-            taken.append((left, right))
-            return True
-    return False
+    else:
+        x = np.clip(x, -x1, w - x2)
+    figure.move(x, lowest - y2)
 
 
-def paint_figure(canvas: Canvas, figure: Figure, first: int | None) -> None:
+def paint_figure(canvas: Canvas, figure: Figure, first: int) -> None:
     """Paint a person from far to near.
 
     Args:
         canvas (Canvas): What to paint on.
         figure (Figure): The person.
-        first (int | None): Number of the first of ``PARTS``; None makes all of it part of a crowd.
+        first (int): Number of the first of ``PARTS``.
     """
     strokes = trunk(figure) + head(figure)
     for side, _ in SIDES:
         strokes += arm(figure, side) + leg(figure, side)
     for stroke in sorted(strokes, key=lambda stroke: stroke.depth):
-        part = CROWD if first is None else first + PARTS.index(stroke.part)
         # Less light reaches what is far behind.
         dim = 1 + 0.9 * min(max(stroke.depth / figure.height, -0.2), 0)
         for outline, colour in stroke.outlines:
-            canvas.paint(outline, shade(colour, dim), part)
+            canvas.paint(outline, shade(colour, dim), first + PARTS.index(stroke.part))
 
 
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
@@ -102,11 +85,11 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.keypoints, strict=True)):
         side, _, kind = name.rpartition('_')
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-        if not inside or (kind in FACE and not figure.facing[i]):
+        if not inside or (kind in FACE and not figure.facing[name]):
             continue
         owners = [owner.format(side) for owner in OWNERS[kind]]
         # The trunk shows the keypoints of its near side only; an arm or leg shows its own.
-        if not figure.facing[i]:
+        if not figure.facing.get(name, True):
             owners = [owner for owner in owners if owner not in TRUNK]
         if kind == 'ear' and figure.outfit.ears_covered:
             owners = []
@@ -129,12 +112,12 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
     if rng.random() < 0.1:
         paint_crowd(canvas, rng, horizon, light)
 
-    figures: list[Figure] = []
-    taken: list[tuple[float, float]] = []
-    for _ in range(rng.choice(4, p=(0.4, 0.35, 0.17, 0.08)) + 1):
+    figures = []
+    count = min(rng.choice(4, p=(0.4, 0.33, 0.17, 0.1)) + 1, canvas.width // 110)
+    for index in range(count):
         figure = random_figure(rng, np.clip(h * rng.uniform(0.42, 0.9), 105, 300), light)
-        if place(figure, rng, canvas, taken):
-            figures.append(figure)
+        place(figure, rng, canvas, (index + rng.uniform(0.25, 0.75)) / count)
+        figures.append(figure)
     figures.sort(key=lambda figure: figure.box[3])
     for i, figure in enumerate(figures):
         paint_shadow(canvas, figure)
@@ -172,7 +155,8 @@ def paint_crowd(
     for foot in np.sort(horizon + rng.uniform(2, 14, rng.integers(6, 12))):
         figure = random_figure(rng, size * rng.uniform(0.85, 1.1), light)
         figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
-        paint_figure(canvas, figure, None)
+        paint_figure(canvas, figure, 1)
+    canvas.parts[canvas.parts > 0] = CROWD
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:

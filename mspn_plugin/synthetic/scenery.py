@@ -12,15 +12,11 @@ SKY = palette('a9cbe8 c8dcea dfe4e6 8fb4d9 e9d9c3 b7c3cf')
 GROUND = palette('6f9a55 8aa85c a8a294 b9a583 7d8288 c9b78e')
 WALL = palette('d8d2c4 c4cdd3 cfc3b4 b8c4b4 d9c0b4 a9b3bf e2dccb b7a99a')
 FLOOR = palette('9a7654 b08d66 7c6a5c 8d8f93 6e7f86 a79c8c')
+# What a thing may have; skin and clothing are among them.
+ANY = SKIN + CLOTH + palette('5080c0 c0d050 40d0a0 e05090 9050d0 d0a030')
 
 
-def pick_colour(rng: np.random.Generator) -> Colour:
-    """Any colour that a thing may have, those of skin and clothing among them."""
-    colours = (SKIN, CLOTH, None)[rng.integers(3)]
-    return _one_of(rng, colours) if colours else tuple(rng.uniform(30, 225, 3))
-
-
-def _one_of(rng: np.random.Generator, colours: tuple[Colour, ...]) -> Colour:
+def pick_colour(rng: np.random.Generator, colours: tuple[Colour, ...] = ANY) -> Colour:
     return colours[rng.integers(len(colours))]
 
 
@@ -47,7 +43,7 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
     # At half the size: all of it is soft.
     rows, half = np.arange(0, h, 2)[:, None], (w // 2, h // 2)
     fade = np.interp(rows, (0, horizon, horizon + 1, h), tones)
-    column = np.where(rows < horizon, _one_of(rng, above), _one_of(rng, below)) * fade
+    column = np.where(rows < horizon, pick_colour(rng, above), pick_colour(rng, below)) * fade
     blotches = rng.normal(0, rng.uniform(2, 8), (5, 7, 3))
     grain = rng.normal(0, rng.uniform(1, 6), (h // 6, w // 6))
     soft = cv2.resize(blotches, half) + cv2.resize(grain, half)[..., None] + column[:, None]
@@ -69,11 +65,11 @@ def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> 
     if rng.random() < 0.5:
         hill = circle((0, 0), 1) * (rng.uniform(0.5, 1.2) * w, rng.uniform(20, 70))
         hill = np.minimum(hill + (rng.uniform(0, w), horizon), (np.inf, horizon))
-        canvas.paint(hill, shade(_one_of(rng, GROUND), 0.85))
+        canvas.paint(hill, shade(pick_colour(rng, GROUND), 0.85))
     for _ in range(rng.integers(0, 4)):
         x, wide = rng.uniform(-0.1 * w, w), rng.uniform(0.1, 0.35) * w
         top, size = rng.uniform(0.2, 0.9) * horizon, rng.uniform(6, 14)
-        wall = _one_of(rng, WALL)
+        wall = pick_colour(rng, WALL)
         canvas.paint(box(x, top, x + wide, horizon + 2), shade(wall, 0.85))
         for wx in np.arange(x + 0.6 * size, x + wide - size, 1.7 * size):
             for wy in np.arange(top + 0.6 * size, horizon - size, 2 * size):
@@ -107,7 +103,7 @@ def paint_leaves(
 def paint_indoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
     """Paint a skirting board, floorboards and paintings."""
     w, h = canvas.width, canvas.height
-    trim = _one_of(rng, WALL)
+    trim = pick_colour(rng, WALL)
     canvas.paint(box(-1, horizon - 5, w + 1, horizon + 2), shade(trim, 0.9))
     if rng.random() < 0.6:
         board = shade(trim, rng.uniform(0.4, 0.7))

@@ -51,12 +51,10 @@ class Figure:
         light (np.ndarray): Offset (x, y) in the image, about 1 long, towards the light.
 
     Attributes:
-        points (dict[str, np.ndarray]): Keypoints, hands, heels and toes by name, in the world,
-            as seen from the middle of the hips.
-        facing (np.ndarray): (17,) booleans: false where the body itself turns the keypoint away
-            from the viewer.
+        points (dict[str, np.ndarray]): Keypoints, crown, hands, heels and toes by name, in the
+            world, as seen from the middle of the hips.
+        facing (dict[str, bool]): Whether the keypoints of head and trunk face the viewer.
         hip_axes, chest_axes, head_axes (np.ndarray): The own axes of these parts, as columns.
-        waist, neck, head_centre (np.ndarray): Points in the world.
         head_radii (np.ndarray): Of the head along its own axes.
         origin (np.ndarray): (x, y, 0) of the middle of the hips in the image.
     """
@@ -80,7 +78,8 @@ class Figure:
             + self.head_axes @ np.array((0, 1.06 * head_height, 0.016 * height))
         )
 
-        self.points: dict[str, np.ndarray] = {}
+        crown = self.head_centre + self.head_axes @ np.array((0, head_height, 0))
+        self.points: dict[str, np.ndarray] = dict(crown=crown)
         normals = {}
         for name, direction, out in _FEATURES:
             leaving = unit(np.array(direction))
@@ -93,15 +92,10 @@ class Figure:
             self._bend_leg(side, s, pose.legs[i])
             normals[f'{side}_shoulder'] = s * chest[:, 0]
             normals[f'{side}_hip'] = s * root[:, 0]
-        self.facing = np.array(
-            [
-                name not in normals or unit(normals[name])[2] > _FACING[name.rpartition('_')[2]]
-                for name in KEYPOINTS
-            ]
-        )
-        crown = self.head_centre + self.head_axes @ np.array((0, head_height, 0))
-        cloud = np.array([*self.points.values(), crown]) * _TO_IMAGE
-        self._extent = np.concatenate((cloud.min(0)[:2], cloud.max(0)[:2]))
+        self.facing = {
+            name: unit(normal)[2] > _FACING[name.rpartition('_')[2]]
+            for name, normal in normals.items()
+        }
 
     def move(self, x: float, y: float) -> None:
         """Put the middle of the hips at (x, y)."""
@@ -115,7 +109,8 @@ class Figure:
     @property
     def box(self) -> np.ndarray:
         """(x1, y1, x2, y2) of the keypoints, hands, feet and head."""
-        return self._extent + np.tile(self.origin[:2], 2)
+        corners = self.project(np.array([*self.points.values()]))[:, :2]
+        return np.concatenate((corners.min(0), corners.max(0)))
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) of the world as (x, y, z) in the image."""
