@@ -52,11 +52,8 @@ def hull(points: np.ndarray) -> np.ndarray:
 class Canvas:
     """An image, and the number of the part that each of its pixels shows.
 
-    Both are painted at ``SUPERSAMPLING`` times the size. Coordinates are those of the labels.
-
-    Args:
-        width (int): Of the image, in pixels.
-        height (int): Of the image, in pixels.
+    Both are painted at ``SUPERSAMPLING`` times the size in pixels that is given. Coordinates are
+    those of the labels.
     """
 
     def __init__(self, width: int, height: int) -> None:

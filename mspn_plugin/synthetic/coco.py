@@ -66,17 +66,7 @@ def render_dataset(
 
 
 def render_image(seed: int, split: str, index: int) -> tuple[np.ndarray, list[Person]]:
-    """Render one image of a data set.
-
-    Args:
-        seed (int): Of the data set, not negative.
-        split (str): 'train' or 'val'.
-        index (int): Of the image in its split, from 0.
-
-    Returns:
-        tuple[np.ndarray, list[Person]]: The image (height, width, 3), 8 bits, BGR, and the labels
-        of its people.
-    """
+    """Render one image of a split: uint8 BGR, (height, width, 3), and the labels of its people."""
     return render_scene(np.random.default_rng((seed, SPLITS.index(split), index)))
 
 

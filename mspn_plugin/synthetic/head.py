@@ -51,11 +51,8 @@ class _Surface:
     ) -> np.ndarray | None:
         """Outline of the visible part of an oval patch.
 
-        Args:
-            centre (tuple[float, float, float]): Direction of its middle.
-            across (float): Degrees from the middle to the side.
-            along (float): Degrees from the middle to the upper or lower end.
-            out (float): Size of the surface, 1 for the head's own.
+        ``centre`` is the direction of its middle; ``across`` and ``along`` are degrees from there
+        to its side and to its upper or lower end; ``out`` is as of :meth:`points`.
         """
         middle = unit(np.array(centre))
         tangents = _tangents(middle)
@@ -123,7 +120,7 @@ def _loose_hair(figure: Figure, head_depth: float) -> Stroke:
         down = unit(np.array((0, -1.0, 0)) - 0.6 * figure.chest_axes[:, 1])
         top = figure.head_centre + behind * back + above * up
         low = top + farther * back + drop * down
-        add_taper(figure, hair, top, low, wide / height, narrow / height, figure.outfit.hair)
+        add_taper(figure, hair, (top, low), (wide / height, narrow / height), figure.outfit.hair)
     return hair
 
 

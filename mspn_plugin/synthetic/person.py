@@ -136,20 +136,9 @@ class Pose:
     def sample(cls, rng: np.random.Generator) -> Pose:
         weights = np.array([stance.likelihood for stance in STANCES])
         stance = STANCES[rng.choice(len(STANCES), p=weights / weights.sum())]
-        if stance.arms is SWINGING:
-            arm_names = list(SWINGING)
-        else:
-            arm_names = [stance.arms[i] for i in rng.integers(len(stance.arms), size=2)]
-            if rng.random() < 0.5:
-                arm_names[1] = arm_names[0]
-        arms = [np.array([rng.uniform(*r) for r in ARMS[name]]) for name in arm_names]
-        legs = [np.array([rng.uniform(*r) for r in LEGS[name]]) for name in stance.legs]
-        if rng.random() < 0.5:
-            # Walkers swing the arm that is opposite to the leg.
-            arms.reverse()
-            legs.reverse()
-        if arm_names != list(SWINGING) and rng.random() < 0.5:
-            arms.reverse()
+        names = rng.choice(stance.arms, rng.integers(1, 3))
+        arms = [rng.uniform(*np.transpose(ARMS[name])) for name in (names[0], names[-1])]
+        legs = [rng.uniform(*np.transpose(LEGS[name])) for name in rng.permutation(stance.legs)]
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
             (rng.normal(0, 24), rng.normal(180, 20), rng.uniform(0, 360)), p=(0.74, 0.12, 0.14)
@@ -163,7 +152,7 @@ class Pose:
             twist=rng.normal(0, 9),
             look=(rng.normal(0, 6), rng.normal(0, 8) - 0.55 * max(bend, 0), rng.normal(0, 12)),
             arms=(arms[0], arms[1]),
-            legs=(legs[1], legs[0]),
+            legs=(legs[0], legs[1]),
             seated=stance.seated,
         )
 

@@ -55,13 +55,7 @@ def place(figure: Figure, rng: np.random.Generator, canvas: Canvas, middle: floa
 
 
 def paint_figure(canvas: Canvas, figure: Figure, first: int) -> None:
-    """Paint a person from far to near.
-
-    Args:
-        canvas (Canvas): What to paint on.
-        figure (Figure): The person.
-        first (int): Number of the first of ``PARTS``.
-    """
+    """Paint a person from far to near; ``first`` is the number of the first of ``PARTS``."""
     strokes = trunk(figure) + head(figure)
     for side, _ in SIDES:
         strokes += arm(figure, side) + leg(figure, side)
@@ -73,12 +67,9 @@ def paint_figure(canvas: Canvas, figure: Figure, first: int) -> None:
 
 
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
-    """Keypoints (17, 3) of a person from the map of parts of the finished image.
+    """Keypoints (17, 3) of a person, whose parts count from ``first``, from the finished image's.
 
-    Args:
-        figure (Figure): The person.
-        first (int): Number of the person's first part.
-        parts (np.ndarray): (height, width) part numbers.
+    ``parts`` holds the numbers of the parts that its pixels show, (height, width).
     """
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))

@@ -170,17 +170,12 @@ def paint_seat(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None
 
 
 def paint_held(canvas: Canvas, rng: np.random.Generator, figure: Figure) -> None:
-    """Paint a ball, a bag or a stick in one hand."""
+    """Paint a ball or a stick in one hand."""
     side, _ = SIDES[rng.integers(2)]
     hand = figure.project(figure.points[f'{side}_hand'])[:2]
     height, colour = figure.height, pick_colour(rng)
-    kind = rng.integers(3)
-    if kind == 0:
-        paint_ball(canvas, hand, rng.uniform(0.03, 0.06) * height, colour, OBJECT)
-    elif kind == 1:
-        wide, tall = rng.uniform(0.05, 0.08) * height, rng.uniform(0.08, 0.13) * height
-        bag = box(hand[0] - wide, hand[1], hand[0] + wide, hand[1] + tall)
-        canvas.paint(bag + (0, 0.03 * height), colour, OBJECT)
+    if rng.random() < 0.5:
+        paint_ball(canvas, hand, rng.uniform(0.03, 0.08) * height, colour, OBJECT)
     else:
         reach = rng.normal(0, 0.2 * height, 2)
         paint_bar(canvas, hand - 0.15 * reach, hand + reach, 0.008 * height, colour, OBJECT)

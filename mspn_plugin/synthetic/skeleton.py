@@ -44,13 +44,8 @@ def unit(vector: np.ndarray) -> np.ndarray:
 class Figure:
     """A person placed in an image.
 
-    Args:
-        body (Body): Proportions.
-        pose (Pose): Angles.
-        outfit (Outfit): Clothing.
-        light (np.ndarray): Offset (x, y) in the image, about 1 long, towards the light.
-
     Attributes:
+        light (np.ndarray): Offset (x, y) in the image, about 1 long, towards the light.
         points (dict[str, np.ndarray]): Keypoints, crown, hands, heels and toes by name, in the
             world, as seen from the middle of the hips.
         facing (dict[str, bool]): Whether the keypoints of head and trunk face the viewer.

@@ -94,15 +94,15 @@ def trunk(figure: Figure) -> list[Stroke]:
 
     neck = Stroke(min(torso.depth, figure.head_centre[2]) + 0.001 * height, 'neck')
     high = figure.head_centre - figure.head_axes[:, 1] * 0.5 * figure.head_radii[1]
-    add_taper(figure, neck, figure.neck, high, 0.034, 0.030, shade(outfit.skin, 0.9))
+    add_taper(figure, neck, (figure.neck, high), (0.034, 0.030), shade(outfit.skin, 0.9))
     strokes = [pelvis, torso, neck]
     if outfit.skirt > 0:
         strokes.append(_skirt(figure, surface))
     if outfit.rucksack:
         ahead = figure.chest_axes[:, 2]
         sack = Stroke(torso.depth - 0.1 * height * ahead[2], 'rucksack')
-        high, low = (t * figure.neck - 0.098 * height * ahead for t in (0.9, 0.5))
-        add_taper(figure, sack, high, low, 0.07, 0.08, shade(outfit.accent, 0.8))
+        top, low = np.outer((0.9, 0.5), figure.neck) - 0.098 * height * ahead
+        add_taper(figure, sack, (top, low), (0.07, 0.08), shade(outfit.accent, 0.8))
         strokes.append(sack)
     return strokes
 
