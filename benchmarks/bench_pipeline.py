@@ -39,7 +39,7 @@ def data_root(folder: str) -> str:
         if root and (Path(root) / 'annotations/person_keypoints_train2017.json').is_file():
             return str(root)
     rendered = Path(folder) / 'rendered'
-    render_dataset(rendered, train=32, val=1, workers=1, progress=False)
+    render_dataset(rendered, train=32, val=1, workers=1)
     return str(rendered)
 
 

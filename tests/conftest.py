@@ -58,7 +58,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from mspn_plugin.synthetic.coco import render_dataset
 
     folder = tmp_path_factory.mktemp('rendered') / 'coco'
-    render_dataset(folder, train=8, val=4, seed=1, progress=False)
+    render_dataset(folder, train=8, val=4, seed=1)
     return folder
 
 

@@ -38,7 +38,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import DefaultScope
@@ -49,7 +48,7 @@ from torch import nn
 from tqdm import tqdm
 
 from ..config_files import find_config, read_config
-from ..errors import SettingError, quiet
+from ..errors import quiet, reason
 from ..measure import cost
 from ..measure.machine import describe
 from ..measure.timing import clock, summarise
@@ -84,8 +83,6 @@ class Settings:
     seconds: float = 0.3  # a call is repeated so long in a round, at most ten times
     flip_test: bool = False  # whether the config's is left on
     skip: Sequence[str] = ()  # members of MEASURES
-    data: str | None = None  # another root of the data for AP
-    seed: int = 0  # of the random image, keypoints and weights
 
 
 def run(
@@ -172,21 +169,20 @@ class Contender:
         try:
             measure(self)
         except Exception as error:
-            name = '' if isinstance(error, SettingError) else f'{type(error).__name__}: '
-            self.row['reasons'][what] = ' '.join(f'{name}{error}'.split())[:300]
+            self.row['reasons'][what] = reason(error)
 
     def build(self) -> None:
         """Build the model and its batches, and count what needs no clock."""
         settings = self.settings
         self.cfg = read_config(find_config(self.subject.config), self.subject.options)
-        torch.manual_seed(settings.seed)
+        torch.manual_seed(0)
         model: Any = revert_sync_batchnorm(MODELS.build(self.cfg.model))
         if self.subject.checkpoint:
             load_checkpoint(model, self.subject.checkpoint, map_location='cpu', strict=True)
         if not settings.flip_test and getattr(model, 'test_cfg', None):
             model.test_cfg['flip_test'] = False
         self.model = self.subject.change(model.eval()).to(settings.device)
-        self.samples = Samples(self.cfg, write_image(self.folder, settings.seed), settings.seed)
+        self.samples = Samples(self.cfg, write_image(self.folder))
         self.single = self.samples.batch('val', 1)
         self.batch = self.samples.batch('val', settings.batch_size)
         data = self.model.data_preprocessor(copy.deepcopy(self.single), False)
@@ -250,8 +246,6 @@ class Contender:
         if self.subject.checkpoint is None:
             return
         cfg = copy.deepcopy(self.cfg)
-        if self.settings.data:
-            move_data(cfg, self.settings.data)
         cfg.load_from = self.subject.checkpoint
         cfg.work_dir = self.folder
         cfg.experiment_name = f'benchmark-{time.time_ns()}'
@@ -263,17 +257,3 @@ class Contender:
         for key, value in self.row['metrics'].items():
             if key.endswith('/AP'):
                 self.row['AP'] = value
-
-
-def move_data(cfg: Config, root: str) -> None:
-    """Let a config test on the data below another folder: images, annotations and boxes."""
-    dataset = cfg.test_dataloader.dataset
-    evaluators = cfg.test_evaluator
-    if not isinstance(evaluators, (list, tuple)):
-        evaluators = [evaluators]
-    before = dataset.data_root
-    for holder, key in ((dataset, 'bbox_file'), *((each, 'ann_file') for each in evaluators)):
-        path = holder.get(key) or ''
-        if path.startswith(before):
-            holder[key] = str(Path(root, path[len(before) :].lstrip('/')))
-    dataset.data_root = root

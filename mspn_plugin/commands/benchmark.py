@@ -23,14 +23,12 @@ from .arguments import Command, cfg_options, device
 @click.option(
     '--checkpoint', multiple=True, metavar='FILE...', help='One for each config; - for none.'
 )
-@click.option('--data', metavar='DIR', help='Data for AP; without it the data_root of each config.')
 @click.option('--batch-size', type=click.IntRange(1), default=8, metavar='N')
 @click.option('--repeats', type=click.IntRange(1), default=5, help='Rounds over all configs.')
 @click.option('--seconds', default=0.3, help='A call is repeated so long, at most ten times.')
 @device
 @click.option('--flip-test', is_flag=True, help='Leave the flip test of the configs on.')
 @click.option('--skip', multiple=True, type=click.Choice(MEASURES), help='Leave out.')
-@click.option('--seed', default=0)
 @click.option('--out', type=Path, default='work_dirs/benchmark', metavar='DIR')
 @cfg_options('Replace values of every config.')
 def command(

@@ -15,17 +15,9 @@ from .arguments import Command
 
 
 def convert_megvii_file(source: str | Path, target: str | Path, overwrite: bool = False) -> int:
-    """Convert a file of the authors' release, by :func:`convert_megvii_checkpoint`.
+    """Convert a file of the authors' release, and return its number of stages.
 
-    The target appears whole or not at all. Nothing in the source is run: a file that holds more
-    than tensors and plain values is refused.
-
-    Returns:
-        int: The number of stages.
-
-    Raises:
-        SettingError: If the source is missing, unsafe or not of the release, or the target exists
-            or its folder does not.
+    A :class:`SettingError` says what is wrong with the source or the target.
     """
     target = Path(target)
     check_target(target, overwrite)

@@ -20,9 +20,6 @@ _METAINFO = parse_pose_metainfo(CocoDataset.METAINFO)
 KEYPOINTS: tuple[str, ...] = tuple(_METAINFO['keypoint_id2name'].values())
 """The names of COCO's 17 keypoints, in its order."""
 
-FLIP_INDICES: tuple[int, ...] = tuple(_METAINFO['flip_indices'])
-"""For each keypoint the index of its mirror image."""
-
 SKELETON: tuple[tuple[int, int], ...] = tuple(_METAINFO['skeleton_links'])
 """The links between keypoints, as pairs of indices from 0."""
 

@@ -21,8 +21,9 @@ import itertools
 import os
 import re
 import zipfile
-from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import cv2
@@ -65,21 +66,13 @@ _MIN_CORRELATION = 0.8
 
 
 class LspetSummary(NamedTuple):
-    """What a conversion did.
+    """Numbers of a conversion."""
 
-    Attributes:
-        train (int): Persons for training, one in each photograph.
-        val (int): Persons for validation.
-        left_out (int): Persons with fewer than six labelled keypoints, who are in neither.
-        dropped_labels (int): Labels outside of their photograph, which were dropped.
-        duplicate_pairs (int): Pairs of near-duplicate photographs that were kept together.
-    """
-
-    train: int
+    train: int  # persons, one in each photograph
     val: int
-    left_out: int
-    dropped_labels: int
-    duplicate_pairs: int
+    left_out: int  # persons with fewer than six labelled keypoints, who are in neither
+    dropped_labels: int  # labels outside of their photograph
+    duplicate_pairs: int  # pairs of near-duplicate photographs, which were kept together
 
 
 def convert_lspet(
@@ -100,16 +93,9 @@ def convert_lspet(
         SettingError: If the zip isn't LSPET's or is damaged, if ``target`` isn't new or empty, or
             if ``val`` doesn't fit.
     """
-    try:
+    with _reading(f'{source}'):
         archive = zipfile.ZipFile(source)
-    except (OSError, zipfile.BadZipFile) as error:
-        why = getattr(error, 'strerror', None) or error
-        raise SettingError(f'{source} cannot be read as a zip file ({why})') from error
     with archive, new_folder(target) as folder:
-        for name in archive.namelist():
-            path = PurePosixPath(name.replace('\\', '/'))
-            if path.is_absolute() or '..' in path.parts:
-                raise SettingError(f'{source}: its member {name} would leave the target folder')
         return _convert(archive, folder, val, seed)
 
 
@@ -121,8 +107,11 @@ def _convert(archive: zipfile.ZipFile, folder: Path, val: int, seed: int) -> Lsp
     images, annotations, thumbnails, dropped = [], [], [], 0
     for number, keypoints in enumerate(tqdm(all_keypoints, 'converting LSPET', unit='img'), 1):
         name = f'im{number:05d}.jpg'
-        content = _read(archive, f'images/{name}')
-        pixels = _decode(content, f'{archive.filename}: images/{name}')
+        with _reading(f'{archive.filename}: images/{name}'):
+            content = archive.read(f'images/{name}')
+            # Pillow reports a file that ends early; OpenCV fills it up with grey.
+            photograph = Image.open(io.BytesIO(content), formats=['JPEG'])
+            pixels = np.asarray(photograph.convert('RGB'))
         height, width = pixels.shape[:2]
         marked = keypoints[:, 2] == 1
         labelled = marked & ((keypoints[:, :2] >= 0) & (keypoints[:, :2] < (width, height))).all(1)
@@ -154,38 +143,25 @@ def _convert(archive: zipfile.ZipFile, folder: Path, val: int, seed: int) -> Lsp
     return LspetSummary(len(images) - val, val, left_out, dropped, len(pairs))
 
 
-def _read(archive: zipfile.ZipFile, name: str) -> bytes:
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
     try:
-        return archive.read(name)
-    except Exception as error:  # zipfile raises whatever the bytes lead it to
+        yield
+    except Exception as error:  # the libraries raise whatever the bytes lead them to
         raise SettingError(
-            f'{archive.filename}: its member {name} cannot be read ({error}); is it the whole '
-            'zip of Leeds Sports Pose Extended?'
+            f'{what} cannot be read ({error}); is it of the whole zip of Leeds Sports Pose '
+            'Extended?'
         ) from error
-
-
-def _decode(content: bytes, where: str) -> np.ndarray:
-    # Pillow reports a file that ends early; OpenCV fills it up with grey.
-    try:
-        return np.asarray(Image.open(io.BytesIO(content), formats=['JPEG']).convert('RGB'))
-    except Exception as error:  # Pillow raises whatever the bytes lead it to
-        raise SettingError(f'{where} is damaged or no photograph ({error})') from error
 
 
 def _read_keypoints(archive: zipfile.ZipFile) -> np.ndarray:
     """Read all keypoints, (N, 14, 3), of photographs 1 to N."""
-    content = _read(archive, 'joints.mat')
     where = f'{archive.filename}: joints.mat'
-    try:
-        keypoints = np.asarray(loadmat(io.BytesIO(content))['joints'], float)
-    except Exception as error:  # loadmat raises whatever the bytes lead it to
-        raise SettingError(f"{where} cannot be read as MATLAB's `joints` ({error})") from error
+    with _reading(where):
+        keypoints = np.asarray(loadmat(io.BytesIO(archive.read('joints.mat')))['joints'], float)
     if keypoints.ndim != 3 or keypoints.shape[:2] != (14, 3):
         raise SettingError(f'{where} has joints in shape {keypoints.shape}; LSPET has (14, 3, N)')
     keypoints = keypoints.transpose(2, 0, 1)
-    marks = keypoints[..., 2]
-    if not np.isin(marks, (0, 1)).all() or not np.isfinite(keypoints[marks == 1]).all():
-        raise SettingError(f'{where} has marks other than 0 and 1, or labels that are not finite')
     found = {name for name in archive.namelist() if re.fullmatch(r'images/.+\.jpe?g', name, re.I)}
     if found != {f'images/im{number:05d}.jpg' for number in range(1, len(keypoints) + 1)}:
         raise SettingError(

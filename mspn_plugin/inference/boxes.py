@@ -1,6 +1,5 @@
 """Boxes of instances from files: COCO annotations or detection results."""
 
-import json
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -10,6 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..errors import SettingError
+from ..files import read_json
 
 
 class Boxes(NamedTuple):
@@ -57,8 +57,8 @@ class BoxFile:
         self._ids: dict[str, int] = {}  # of images, by their names
         # Left, top, right, bottom and score by the ids of images.
         self._boxes: dict[int, list[list[float]]] = defaultdict(list)
+        content = read_json(path)
         try:
-            content = json.loads(self.path.read_text(encoding='utf-8'))
             self.is_annotation = isinstance(content, dict)
             if self.is_annotation:
                 persons = _annotated_persons(content)
@@ -71,7 +71,7 @@ class BoxFile:
                 score = float(person.get('score', 1.0))
                 if self.is_annotation or score >= min_score:
                     self._boxes[person['image_id']].append([x, y, x + width, y + height, score])
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SettingError(
                 f'the file of boxes {self.path} cannot be read ({type(error).__name__}: {error}); '
                 'it is to hold COCO annotations (an object with images and annotations) or COCO '

@@ -1,10 +1,10 @@
 """How long calls take: clocks of the processor and the GPU, medians and the middle half."""
 
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
 import torch
 
 
@@ -18,32 +18,20 @@ class Timing(NamedTuple):
 
 
 def clock(call: Callable[[], object], device: str = '') -> float:
-    """Seconds of one call.
+    """Seconds of one call, and of what it queues on a GPU: of a device, or else the current one."""
+    gpu = device if device.startswith('cuda') else None
 
-    For a CUDA device they are between two events on it; otherwise they are the processor's, and
-    what is queued on a GPU is waited for.
-    """
-    if device.startswith('cuda'):
-        with torch.cuda.device(device):
-            start, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
-            torch.cuda.synchronize()
-            start.record()
-            call()
-            end.record()
-            torch.cuda.synchronize()
-        return start.elapsed_time(end) / 1000
-    wait = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
-    wait()
-    begin = time.perf_counter()
+    def now() -> float:
+        if torch.cuda.is_available():
+            torch.cuda.synchronize(gpu)
+        return time.perf_counter()
+
+    begin = now()
     call()
-    wait()
-    return time.perf_counter() - begin
+    return now() - begin
 
 
 def summarise(samples: Sequence[float]) -> Timing:
     """The median and the middle half of measured seconds."""
-    samples = list(samples)
-    if len(samples) < 2:
-        return Timing(samples[0], samples[0], samples[0], samples)
-    low, median, high = statistics.quantiles(samples, n=4, method='inclusive')
-    return Timing(median, low, high, samples)
+    low, median, high = np.quantile(samples, (0.25, 0.5, 0.75)).tolist()
+    return Timing(median, low, high, list(samples))

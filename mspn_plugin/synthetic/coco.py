@@ -8,8 +8,7 @@ Coordinates are pixels, with (0, 0) at the centre of the upper left pixel.
 
 **Left and right** are the person's own, and the image tells them apart as a photograph does: by
 the direction that the person faces. Faces, necklines, open jackets and buttons show fronts; hair,
-seams and rucksacks show backs; thumbs and shoes point. An image and its mirror image, labels
-swapped, are equally likely.
+seams and rucksacks show backs; shoes point. The draws favour neither side.
 
 **Determinism.** An image depends on the seed, its split and its index alone, so neither the number
 of images nor that of worker processes changes it.
@@ -18,28 +17,26 @@ of images nor that of worker processes changes it.
 import functools
 import itertools
 import signal
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import cv2
+import mmcv
 import numpy as np
-from pycocotools import mask as coco_mask
 from tqdm import tqdm
 
-from ..datasets.coco import KEYPOINTS, image_folder, write_annotations
+from ..datasets.coco import image_folder, write_annotations
 from ..files import new_folder
-from .scene import Person, mirrored, render_scene
+from .scene import Person, render_scene
 
 SPLITS = ('train', 'val')
+_LICENSE = dict(id=1, name='CC0 1.0', url='https://creativecommons.org/publicdomain/zero/1.0/')
 
 
 def render_dataset(
-    out: str | Path,
-    train: int,
-    val: int,
-    seed: int = 0,
-    workers: int = 1,
-    progress: bool = True,
+    out: str | Path, train: int, val: int, seed: int = 0, workers: int = 1
 ) -> dict[str, int]:
     """Render a data set in COCO's layout.
 
@@ -49,7 +46,6 @@ def render_dataset(
         val (int): Number of validation images, at least 1.
         seed (int): Not negative. The same seed gives the same bytes.
         workers (int): Number of processes. The bytes don't depend on it.
-        progress (bool): Whether to show a progress bar.
 
     Returns:
         dict[str, int]: The number of labelled persons in 'train' and in 'val'.
@@ -57,63 +53,28 @@ def render_dataset(
     Raises:
         SettingError: If ``out`` is not new or empty.
     """
-    counts = {'train': train, 'val': val}
     persons = {}
     with new_folder(out) as folder:
-        for split in SPLITS:
-            image_folder(folder, split).mkdir()
-        jobs = [(folder, seed, split, i) for split in SPLITS for i in range(counts[split])]
-        records = _render_files(jobs, workers, progress)
-        for split, count in counts.items():
-            own, records = records[:count], records[count:]
-            annotations = [record for _, found in own for record in found]
+        for split, count in zip(SPLITS, (train, val), strict=True):
+            render = functools.partial(_render_file, folder, seed, split)
+            images, found = zip(*_in_order(render, count, workers, f'rendering {split}'))
+            annotations = list(itertools.chain(*found))
             persons[split] = sum(record['num_keypoints'] > 0 for record in annotations)
-            info = dict(
-                description=f'Rendered people: {split}, seed {seed}',
-                version='1.0',
-                year=2026,
-                contributor='mspn_plugin',
-                url='',
-                date_created='2026/01/01',
-            )
-            url = 'https://creativecommons.org/publicdomain/zero/1.0/'
-            images = [image for image, _ in own]
-            license = dict(id=1, name='CC0 1.0', url=url)
-            write_annotations(folder, split, images, annotations, info, license)
+            info = dict(description=f'Rendered people: {split}, seed {seed}', version='1.0')
+            write_annotations(folder, split, list(images), annotations, info, _LICENSE)
     return persons
 
 
 def render_image(seed: int, split: str, index: int) -> tuple[np.ndarray, list[Person]]:
-    """Render one image of a data set.
-
-    Mirroring comes last and is decided by a draw of its own, so that nothing else depends on it.
-
-    Args:
-        seed (int): Of the data set, not negative.
-        split (str): 'train' or 'val'.
-        index (int): Of the image in its split, from 0.
-
-    Returns:
-        tuple[np.ndarray, list[Person]]: The image (height, width, 3), 8 bits, BGR, and the labels
-        of its people.
-    """
-    sequence = np.random.SeedSequence(seed, spawn_key=(SPLITS.index(split), index))
-    scene, side = map(np.random.default_rng, sequence.spawn(2))
-    image, persons = render_scene(scene)
-    return mirrored(image, persons) if side.random() < 0.5 else (image, persons)
+    """Render one image of a split: uint8 BGR, (height, width, 3), and the labels of its people."""
+    return render_scene(np.random.default_rng((seed, SPLITS.index(split), index)))
 
 
-def _render_files(
-    jobs: list[tuple[Path, int, str, int]], workers: int, progress: bool
-) -> list[tuple[dict, list[dict]]]:
-    """Run jobs, each the arguments of :func:`_render_file`, and return their results in order."""
-    bar = functools.partial(
-        tqdm, desc='rendering people', total=len(jobs), unit='img', disable=not progress
-    )
-    # A process is not worth its start for a few images.
-    workers = min(workers, 1 + len(jobs) // 16)
+def _in_order(call: Callable[[int], Any], count: int, workers: int, title: str) -> list[Any]:
+    """Call with 0, 1, ... in processes, and return the results in order."""
+    bar = functools.partial(tqdm, desc=title, total=count, unit='img')
     if workers == 1:
-        return list(bar(itertools.starmap(_render_file, jobs)))
+        return list(bar(map(call, range(count))))
     # Threads don't survive a fork: a child that inherits OpenCV's pool waits for it at its end. The
     # children inherit the setting, too: their own threads would only compete with each other.
     threads = cv2.getNumThreads()
@@ -123,68 +84,43 @@ def _render_files(
         workers, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)
     ) as pool:
         try:
-            return list(bar(pool.map(_render_file, *zip(*jobs), chunksize=8)))
+            return list(bar(pool.map(call, range(count), chunksize=8)))
         finally:
             pool.shutdown(cancel_futures=True)
             cv2.setNumThreads(threads)
 
 
-def _render_file(folder: Path, seed: int, split: str, index: int) -> tuple[dict, list[dict]]:
+def _render_file(
+    folder: Path, seed: int, split: str, index: int
+) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """Write an image, and return COCO's records of it and of its people."""
     image, persons = render_image(seed, split, index)
     height, width = image.shape[:2]
     # The identifiers of the two splits never meet, as in COCO.
     image_id = 1 + len(SPLITS) * index + SPLITS.index(split)
     name = f'{image_id:012d}.jpg'
-    _, data = cv2.imencode('.jpg', image, (cv2.IMWRITE_JPEG_QUALITY, 92))
-    (image_folder(folder, split) / name).write_bytes(data.tobytes())
-    annotations = [annotation(person, image_id, n) for n, person in enumerate(persons)]
+    path = image_folder(folder, split) / name
+    mmcv.imwrite(image, str(path), (cv2.IMWRITE_JPEG_QUALITY, 92))
     return (
         dict(id=image_id, file_name=name, width=width, height=height, license=1),
-        [record for record in annotations if record],
+        [annotation(person, image_id, number) for number, person in enumerate(persons)],
     )
 
 
-def annotation(person: Person, image_id: int, number: int) -> dict | None:
-    """COCO's annotation of a person or a crowd, or None if it covers next to nothing."""
-    segmentation: dict | list
-    if person.keypoints is None:
-        keypoints = np.zeros((len(KEYPOINTS), 3))
-        rle = coco_mask.encode(np.asfortranarray(person.mask, np.uint8))
-        segmentation = {'size': rle['size'], 'counts': rle['counts'].decode('ascii')}
-    else:
-        keypoints = person.keypoints
-        segmentation = polygons(person.mask)
-        if not segmentation:
-            return None
-        rle = coco_mask.merge(coco_mask.frPyObjects(segmentation, *person.mask.shape))
-    area = int(coco_mask.area(rle))
-    if area == 0:
-        return None
+def annotation(person: Person, image_id: int, number: int) -> dict[str, Any]:
+    """COCO's record of a person or a crowd, whose mask is run lengths column by column."""
+    columns = person.mask.T.ravel().astype(np.int8)
+    edges = np.flatnonzero(np.diff(columns, prepend=0))
+    counts = np.diff(edges, prepend=0, append=columns.size).tolist()
+    rows = person.keypoints.tolist()
     return dict(
         id=image_id * 10 + number,
         image_id=image_id,
         category_id=1,
-        iscrowd=int(person.keypoints is None),
-        num_keypoints=int(np.count_nonzero(keypoints[:, 2])),
-        area=area,
-        bbox=coco_mask.toBbox(rle).tolist(),
-        keypoints=[n for x, y, v in keypoints.tolist() for n in (round(x, 2), round(y, 2), int(v))],
-        segmentation=segmentation,
+        iscrowd=int(person.is_crowd),
+        num_keypoints=int(np.count_nonzero(person.keypoints[:, 2])),
+        area=int(person.mask.sum()),
+        bbox=cv2.boundingRect(person.mask.astype(np.uint8)),
+        keypoints=[n for x, y, v in rows for n in (round(x, 2), round(y, 2), int(v))],
+        segmentation=dict(size=person.mask.shape, counts=counts),
     )
-
-
-def polygons(mask: np.ndarray) -> list[list[float]]:
-    """COCO's polygons around the regions of a mask, without their holes.
-
-    Coordinates are COCO's: (0, 0) is the upper left corner of the image.
-    """
-    # At three times the size a contour through pixel centres runs close to the pixels' edges.
-    x, y, w, h = cv2.boundingRect(mask.astype(np.uint8))
-    region = np.pad(mask[y : y + h, x : x + w].astype(np.uint8).repeat(3, 0).repeat(3, 1), 1)
-    contours, _ = cv2.findContours(region, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
-    outlines = [cv2.approxPolyDP(contour, 1.2, True)[:, 0] for contour in contours]
-    return [
-        ((outline - 0.5) / 3 + (x, y)).round(2).ravel().tolist()
-        for outline in outlines
-        if len(outline) > 2
-    ]

@@ -9,6 +9,14 @@ from .skeleton import Figure, unit
 
 _TURN = np.stack([f(np.linspace(0, 2 * np.pi, 28, endpoint=False)) for f in (np.cos, np.sin)], 1)
 
+# Of hair that leaves the head, in units of the head's height: how far behind and above the middle
+# it begins, how far back and down it goes from there, and its radii at both ends.
+_LOCKS = {
+    'long': (0.16, 0.15, 0.39, 1.5, 0.98, 0.72),
+    'tail': (0.95, 0.3, 0.35, 1.3, 0.2, 0.12),
+    'bun': (0.75, 0.75, 0.05, 0.0, 0.36, 0.34),
+}
+
 
 def _tangents(direction: np.ndarray) -> np.ndarray:
     """Two unit vectors, (2, 3), at right angles to a unit vector and to each other."""
@@ -43,70 +51,37 @@ class _Surface:
     ) -> np.ndarray | None:
         """Outline of the visible part of an oval patch.
 
-        Args:
-            centre (tuple[float, float, float]): Direction of its middle.
-            across (float): Degrees from the middle to the side.
-            along (float): Degrees from the middle to the upper or lower end.
-            out (float): Size of the surface, 1 for the head's own.
+        ``centre`` is the direction of its middle; ``across`` and ``along`` are degrees from there
+        to its side and to its upper or lower end; ``out`` is as of :meth:`points`.
         """
         middle = unit(np.array(centre))
-        reach = np.deg2rad(1 / np.hypot(_TURN[:, 0] / across, _TURN[:, 1] / along))[:, None]
-        directions = np.cos(reach) * middle + np.sin(reach) * (_TURN @ _tangents(middle))
-        seen = directions @ self.view > 0
-        if seen.all():
-            return self.points(directions, out)
-        if not seen.any():
-            return self.outline(out) if middle @ self.view > 0 else None
-        # What is hidden ends at the head's own outline: follow that from where the patch leaves
-        # it to where the patch comes back, on the patch's side.
-        start = int(np.flatnonzero(seen & ~np.roll(seen, 1))[0])
-        arc = np.roll(directions, -start, 0)[np.roll(seen, -start)]
-        last, first = (np.arctan2(*(self.rim @ arc[i])[::-1]) for i in (-1, 0))
-        sweep = (first - last) % (2 * np.pi)
-        halfway = last + sweep / 2
-        if middle @ (np.array((np.cos(halfway), np.sin(halfway))) @ self.rim) < 0:
-            sweep -= 2 * np.pi
-        angles = last + np.linspace(0, sweep, 12)
-        rim = np.stack((np.cos(angles), np.sin(angles)), 1) @ self.rim
-        return self.points(np.concatenate((arc, rim)), out)
+        tangents = _tangents(middle)
+        reach = np.deg2rad(1 / np.hypot(*(_TURN / (across, along)).T))[:, None]
+        edge = np.cos(reach) * middle + np.sin(reach) * (_TURN @ tangents)
+        # What is hidden ends at the head's own outline.
+        rim = _TURN @ self.rim
+        x, y = tangents @ rim.T
+        inside = np.rad2deg(np.arccos(rim @ middle)) * np.hypot(x / across, y / along)
+        corners = np.concatenate((edge[edge @ self.view > 0], rim[inside < np.hypot(x, y)]))
+        return hull(self.points(corners, out)) if len(corners) > 2 else None
 
 
 def head(figure: Figure) -> list[Stroke]:
     """The head with its face and hair, hair that leaves it, and a hat."""
-    outfit, height, light = figure.outfit, figure.height, figure.light
+    outfit, height = figure.outfit, figure.height
     skin, hair = outfit.skin, outfit.hair
     surface = _Surface(figure)
-    right, forward = figure.head_axes[0, 0], figure.head_axes[2, 2]
     stroke = Stroke(figure.head_centre[2] + 0.03 * height, 'head')
 
     def patch(
         centre: tuple[float, float, float], across: float, along: float, colour: Colour
     ) -> None:
-        stroke.add(surface.patch(centre, across, along), colour, convex=False)
+        stroke.add(surface.patch(centre, across, along), colour)
 
-    def add_ears(near: bool) -> None:
-        lobe = 0.011 * height * (figure.project(figure.head_axes[:, 1]) - figure.origin)[:2]
-        for side, _ in SIDES:
-            (ear,) = figure.of_side(side, 'ear')
-            if outfit.ears_covered or (ear[2] > figure.head_centre[2]) != near:
-                continue
-            ear = figure.project(ear)[:2]
-            flap = capsule(ear + lobe, ear - lobe, 0.0145 * height, 0.011 * height)
-            stroke.add(flap, shade(skin, 0.88 if near else 0.72))
-            if near:
-                stroke.add(circle(ear, 0.006 * height), shade(skin, 0.64))
-
-    add_ears(near=False)
-    bridge = surface.points(np.array(((0, 0.14, 0.99),)))[0]
-    tip = figure.project(figure.points['nose'])[:2]
-    nose = capsule(bridge, tip, 0.004 * height, 0.0125 * height)
-    # In profile the nose sticks out of the head's outline.
-    if -0.25 < forward < 0.8:
-        stroke.add(nose, shade(skin, 0.9))
     ring = surface.outline()
     stroke.add(ring, shade(skin, 0.72))
-    stroke.add(0.88 * ring + 0.12 * ring.mean(0) + 0.09 * figure.head_radii[1] * light, skin)
-
+    lit = 0.88 * ring + 0.12 * ring.mean(0) + 0.09 * figure.head_radii[1] * figure.light
+    stroke.add(lit, skin)
     if outfit.beard:
         patch((0, -1, 0.75), 58, 30, hair)
     patch((0, -0.5, 1), 15, 3.5, (72, 66, 150))
@@ -114,64 +89,54 @@ def head(figure: Figure) -> list[Stroke]:
         eye = (0.42 * s, 0.16, 1)
         patch(eye, 11, 7, (244, 244, 244))
         patch(eye, 5.5, 6.5, (36, 30, 28))
-        patch((0.42 * s, 0.4, 1), 13, 2.5, shade(hair, 0.7))
         if outfit.glasses:
             patch(eye, 17, 11, (40, 36, 36))
-    if outfit.glasses:
-        patch((0, 0.18, 1), 14, 2, (40, 36, 36))
     if outfit.hair_style != 'bald':
         low = 12 if outfit.hair_style == 'long' else 0
-        patch((0, 0.77, -0.64), 83 + low, 94 + low, shade(hair, 0.75))
-        patch((0.3 * light[0] * right, 0.9, -0.5), 62, 70, hair)
-    if forward > -0.1:
+        patch((0, 0, -1), 84 + low, 75 + low, shade(hair, 0.75))
+        patch((0, 1, -0.25), 64 + low, 66, hair)
+    if figure.head_axes[2, 2] > -0.2:
+        bridge = surface.points(np.array(((0, 0.14, 0.99),)))[0]
+        tip = figure.project(figure.points['nose'])[:2]
+        nose = capsule(bridge, tip, 0.004 * height, 0.0125 * height)
         stroke.add(nose, shade(skin, 0.84))
-    add_ears(near=True)
+    for side, _ in SIDES:
+        (ear,) = figure.of_side(side, 'ear')
+        if not outfit.ears_covered and ear[2] > figure.head_centre[2] - 0.02 * height:
+            stroke.add(circle(figure.project(ear)[:2], 0.016 * height), shade(skin, 0.8))
     return [stroke, _hat(figure, surface, stroke.depth), _loose_hair(figure, stroke.depth)]
 
 
 def _loose_hair(figure: Figure, head_depth: float) -> Stroke:
-    """Hair that leaves the head: long, a tail or a bun."""
-    style, height, h = figure.outfit.hair_style, figure.height, figure.head_radii[1]
+    """Hair that leaves the head."""
+    height, h = figure.height, figure.head_radii[1]
     up, back = figure.head_axes[:, 1], -figure.head_axes[:, 2]
-    centre = figure.head_centre
-    hair = Stroke((centre + 0.9 * h * back)[2], 'hair')
+    hair = Stroke((figure.head_centre + 0.9 * h * back)[2], 'hair')
     if back[2] > 0:
         hair.depth = max(hair.depth, head_depth + 0.001 * height)
-    # Hair hangs down, and along the back of a person that bends.
-    down = unit(np.array((0, -1.0, 0)) - 0.6 * figure.chest_axes[:, 1])
-
-    def lock(top: np.ndarray, low: np.ndarray, wide: float, narrow: float) -> None:
-        part = h / height
-        add_taper(figure, hair, top, low, wide * part, narrow * part, figure.outfit.hair)
-
-    if style == 'long':
-        top = centre + h * (0.16 * back + 0.15 * up)
-        lock(top, centre + h * (0.55 * back + 1.55 * down), 0.98, 0.72)
-    elif style == 'tail':
-        top = centre + h * (0.95 * back + 0.3 * up)
-        lock(top, top + h * (0.35 * back + 1.3 * down), 0.2, 0.12)
-    elif style == 'bun':
-        bun = centre + h * (0.75 * back + 0.75 * up)
-        lock(bun, bun + 0.05 * h * back, 0.36, 0.34)
+    if lock := _LOCKS.get(figure.outfit.hair_style):
+        behind, above, farther, drop, wide, narrow = np.multiply(lock, h)
+        # Hair hangs down, and along the back of a person that bends.
+        down = unit(np.array((0, -1.0, 0)) - 0.6 * figure.chest_axes[:, 1])
+        top = figure.head_centre + behind * back + above * up
+        low = top + farther * back + drop * down
+        add_taper(figure, hair, (top, low), (wide / height, narrow / height), figure.outfit.hair)
     return hair
 
 
 def _hat(figure: Figure, surface: _Surface, head_depth: float) -> Stroke:
-    """The crown of a hat, and the brim or visor that it has; nothing for a bare head."""
+    """A beanie, or a cap with its visor; nothing for a bare head."""
     style, colour = figure.outfit.hat, figure.outfit.accent
     hat = Stroke(head_depth + 0.002 * figure.height, 'hat')
     if style == 'none':
         return hat
-    across, ahead = _TURN.T
-    if style == 'brim':
-        brim = np.stack((1.45 * across, np.full_like(across, 0.5), 1.45 * ahead), 1)
-        hat.add(hull(surface.points(brim)), shade(colour, 0.7))
-    elif style == 'cap' and figure.head_axes[2, 2] > -0.1:
+    if style == 'cap' and figure.head_axes[2, 2] > -0.1:
         # From the front of the crown to the tip of the visor.
+        across, ahead = _TURN.T
         front = np.maximum(ahead, 0)
         visor = np.stack((0.9 * across, 0.55 - 0.13 * front, 0.35 + 1.25 * front), 1)
         hat.add(hull(surface.points(visor)), shade(colour, 0.6))
     reach = 72 if style == 'beanie' else 64
-    hat.add(surface.patch((0, 1, 0), reach, reach, 1.07), shade(colour, 0.78), convex=False)
-    hat.add(surface.patch((0, 1, 0), reach - 8, reach - 8, 1.03), colour, convex=False)
+    hat.add(surface.patch((0, 1, 0), reach, reach, 1.07), shade(colour, 0.78))
+    hat.add(surface.patch((0, 1, 0), reach - 8, reach - 8, 1.03), colour)
     return hat

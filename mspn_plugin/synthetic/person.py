@@ -5,8 +5,7 @@ Lengths are parts of the standing height.
 
 from __future__ import annotations
 
-import functools
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 
@@ -26,34 +25,23 @@ class Body:
     """Proportions; ``height`` in pixels, all else as parts of it."""
 
     height: float
-    head: float
-    trunk: float
-    shoulder: float
-    hip: float
-    upper_arm: float
-    forearm: float
-    thigh: float
-    shin: float
-    foot: float
-    girth: float
+    head: float = 0.116
+    trunk: float = 0.27
+    shoulder: float = 0.12
+    hip: float = 0.066
+    upper_arm: float = 0.158
+    forearm: float = 0.146
+    thigh: float = 0.215
+    shin: float = 0.212
+    foot: float = 0.105
+    girth: float = 1.18
 
     @classmethod
     def sample(cls, rng: np.random.Generator, height: float) -> Body:
-        vary = functools.partial(rng.uniform, 0.92, 1.08)
-        slim = rng.normal(0, 1)
-        return cls(
-            height=height,
-            head=rng.uniform(0.106, 0.126),
-            trunk=0.27 * vary(),
-            shoulder=0.12 * vary(),
-            hip=0.066 * vary(),
-            upper_arm=0.158 * vary(),
-            forearm=0.146 * vary(),
-            thigh=0.215 * vary(),
-            shin=0.212 * vary(),
-            foot=0.105 * vary(),
-            girth=float(np.clip(1.18 + 0.11 * slim, 0.97, 1.45)),
-        )
+        usual = [field.default for field in fields(cls)[1:]]
+        varied = np.multiply(usual, rng.uniform(0.92, 1.08, len(usual)))
+        varied[-1] *= rng.uniform(0.9, 1.15)
+        return cls(height, *varied.tolist())
 
 
 # Ranges of both ends in degrees. Arms: abduction and flexion at the shoulder, flexion of the elbow,
@@ -148,20 +136,9 @@ class Pose:
     def sample(cls, rng: np.random.Generator) -> Pose:
         weights = np.array([stance.likelihood for stance in STANCES])
         stance = STANCES[rng.choice(len(STANCES), p=weights / weights.sum())]
-        if stance.arms is SWINGING:
-            arm_names = list(SWINGING)
-        else:
-            arm_names = [stance.arms[i] for i in rng.integers(len(stance.arms), size=2)]
-            if rng.random() < 0.5:
-                arm_names[1] = arm_names[0]
-        arms = [np.array([rng.uniform(*r) for r in ARMS[name]]) for name in arm_names]
-        legs = [np.array([rng.uniform(*r) for r in LEGS[name]]) for name in stance.legs]
-        if rng.random() < 0.5:
-            # Walkers swing the arm that is opposite to the leg.
-            arms.reverse()
-            legs.reverse()
-        if arm_names != list(SWINGING) and rng.random() < 0.5:
-            arms.reverse()
+        names = rng.choice(stance.arms, rng.integers(1, 3))
+        arms = [rng.uniform(*np.transpose(ARMS[name])) for name in (names[0], names[-1])]
+        legs = [rng.uniform(*np.transpose(LEGS[name])) for name in rng.permutation(stance.legs)]
         bend = rng.uniform(*stance.bend)
         turn = rng.choice(
             (rng.normal(0, 24), rng.normal(180, 20), rng.uniform(0, 360)), p=(0.74, 0.12, 0.14)
@@ -173,13 +150,9 @@ class Pose:
             bend=bend,
             lean=rng.normal(0, 5),
             twist=rng.normal(0, 9),
-            look=(
-                float(np.clip(rng.normal(0, 12), -45, 45)),
-                rng.normal(0, 8) - 0.55 * max(bend, 0),
-                rng.normal(0, 6),
-            ),
+            look=(rng.normal(0, 6), rng.normal(0, 8) - 0.55 * max(bend, 0), rng.normal(0, 12)),
             arms=(arms[0], arms[1]),
-            legs=(legs[1], legs[0]),
+            legs=(legs[0], legs[1]),
             seated=stance.seated,
         )
 
@@ -203,9 +176,7 @@ class Outfit:
     hat: str
     beard: bool
     glasses: bool
-    gloves: bool
     rucksack: bool
-    looseness: float
 
     @classmethod
     def sample(cls, rng: np.random.Generator) -> Outfit:
@@ -228,16 +199,14 @@ class Outfit:
             shoe=pick(LEATHER),
             sleeve=float(rng.choice((0, 0.5, 1, 2), p=(0.08, 0.3, 0.07, 0.55))),
             trouser={'trousers': 1.9, 'shorts': rng.uniform(0.55, 0.95)}.get(lower, 0.0),
-            skirt=rng.uniform(0.6, 1.25) if lower in ('skirt', 'dress') else 0.0,
-            pattern=one_of(plain=0.4, hoops=0.12, stripes=0.07, checks=0.05, dots=0.06, yoke=0.3),
+            skirt=rng.uniform(0.6, 1.0) if lower in ('skirt', 'dress') else 0.0,
+            pattern=one_of(plain=0.42, hoops=0.13, stripes=0.08, dots=0.07, yoke=0.3),
             front=one_of(none=0.35, buttons=0.2, jacket=0.2, badge=0.13, tie=0.12),
             hair_style=one_of(bald=0.1, short=0.46, long=0.22, bun=0.1, tail=0.12),
-            hat=one_of(none=0.78, cap=0.11, beanie=0.06, brim=0.05),
+            hat=one_of(none=0.78, cap=0.14, beanie=0.08),
             beard=rng.random() < 0.08,
             glasses=rng.random() < 0.08,
-            gloves=rng.random() < 0.06,
             rucksack=rng.random() < 0.08,
-            looseness=rng.uniform(1.05, 1.24),
         )
 
     @property

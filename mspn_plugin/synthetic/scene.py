@@ -5,13 +5,13 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ..datasets.coco import FLIP_INDICES, KEYPOINTS, SKELETON
+from ..datasets.coco import KEYPOINTS, SKELETON
 from .canvas import SUPERSAMPLING, Canvas, shade
 from .head import head
 from .limbs import arm, leg
-from .parts import CROWD, FACE, OWNERS, PARTS, SIDES, TRUNK
+from .parts import CROWD, FACE, OBJECT, OWNERS, PARTS, SIDES, TRUNK
 from .person import Body, Outfit, Pose
-from .scenery import paint_background, paint_held, paint_obstacle, paint_seat, paint_shadow
+from .scenery import paint_background, paint_held, paint_seat, paint_shadow, paint_thing
 from .skeleton import Figure
 from .trunk import trunk
 
@@ -26,89 +26,65 @@ class Person:
 
     Attributes:
         mask (np.ndarray): (height, width) booleans, the pixels that show the person.
-        keypoints (np.ndarray | None): (17, 3) as x, y, v; None for a crowd.
+        keypoints (np.ndarray): (17, 3) as x, y, v; zeros for a crowd.
+        is_crowd (bool): Whether these are people that are not told apart.
     """
 
     mask: np.ndarray
-    keypoints: np.ndarray | None
+    keypoints: np.ndarray
+    is_crowd: bool = False
 
 
 def random_figure(rng: np.random.Generator, height: float, light: np.ndarray) -> Figure:
     return Figure(Body.sample(rng, height), Pose.sample(rng), Outfit.sample(rng), light)
 
 
-def place(
-    figure: Figure, rng: np.random.Generator, canvas: Canvas, taken: list[tuple[float, float]]
-) -> bool:
-    """Find room for a person; false if all that was tried hides too much of another one.
-
-    ``taken`` holds where persons begin and end in x, and gets those of this one.
-    """
+def place(figure: Figure, rng: np.random.Generator, canvas: Canvas, middle: float) -> None:
+    """Stand a person at a part of the image's width; a border may cut it."""
     w, h = canvas.width, canvas.height
     x1, y1, x2, y2 = figure.box
-    cut = rng.random() < 0.1
-    lowest = h * rng.uniform(0.86, 0.985)
+    x = middle * w - (x1 + x2) / 2
     # At a larger scale the feet are nearer, hence lower.
-    tall = figure.height / h
-    lowest -= max(0.62 - tall, 0) * rng.uniform(0.2, 0.7) * h
-    if cut:
+    farther = max(0.62 - figure.height / h, 0) * rng.uniform(0.2, 0.7)
+    lowest = max(h * (rng.uniform(0.86, 0.985) - farther), y2 - y1 + 3)
+    if rng.random() < 0.1:
         lowest = h + rng.uniform(0.05, 0.4) * (y2 - y1)
-    lowest = max(lowest, (y2 - y1) + 3.0)
-    for _ in range(8):
-        margin = -0.25 * (x2 - x1) if cut else 0.0
-        x = rng.uniform(*sorted((margin - x1, w - margin - x2)))
-        left, right = x1 + x, x2 + x
-        overlaps = [
-            max(min(right, end) - max(left, begin), 0.0) / min(right - left, end - begin)
-            for begin, end in taken
-        ]
-        if max(overlaps, default=0.0) < rng.choice((0.05, 0.1, 0.3)):
-            figure.move(x, lowest - y2)
-            taken.append((left, right))
-            return True
-    return False
+    else:
+        x = np.clip(x, -x1, w - x2)
+    figure.move(x, lowest - y2)
 
 
-def paint_figure(canvas: Canvas, figure: Figure, first: int | None) -> None:
-    """Paint a person from far to near.
-
-    Args:
-        canvas (Canvas): What to paint on.
-        figure (Figure): The person.
-        first (int | None): Number of the first of ``PARTS``; None makes all of it part of a crowd.
-    """
+def paint_figure(canvas: Canvas, figure: Figure, first: int) -> None:
+    """Paint a person from far to near; ``first`` is the number of the first of ``PARTS``."""
     strokes = trunk(figure) + head(figure)
     for side, _ in SIDES:
         strokes += arm(figure, side) + leg(figure, side)
     for stroke in sorted(strokes, key=lambda stroke: stroke.depth):
-        part = CROWD if first is None else first + PARTS.index(stroke.part)
         # Less light reaches what is far behind.
         dim = 1 + 0.9 * min(max(stroke.depth / figure.height, -0.2), 0)
-        for outline, colour, convex in stroke.outlines:
-            canvas.paint(outline, shade(colour, dim), part, convex)
+        for outline, colour in stroke.outlines:
+            canvas.paint(outline, shade(colour, dim), first + PARTS.index(stroke.part))
 
 
 def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
-    """Keypoints (17, 3) of a person from the map of parts of the finished image.
+    """Keypoints (17, 3) of a person, whose parts count from ``first``, from the finished image's.
 
-    Args:
-        figure (Figure): The person.
-        first (int): Number of the person's first part.
-        parts (np.ndarray): (height, width) part numbers.
+    ``parts`` holds the numbers of the parts that its pixels show, (height, width).
     """
     height, width = parts.shape
     keypoints = np.zeros((len(KEYPOINTS), 3))
     for i, (name, (x, y, _)) in enumerate(zip(KEYPOINTS, figure.keypoints, strict=True)):
         side, _, kind = name.rpartition('_')
         inside = 0 <= x <= width - 1 and 0 <= y <= height - 1
-        if not inside or (kind in FACE and not figure.facing[i]):
+        if not inside or (kind in FACE and not figure.facing[name]):
             continue
-        shown = int(parts[round(y), round(x)]) - first
-        part = PARTS[shown] if 0 <= shown < len(PARTS) else ''
-        visible = part in (owner.format(side) for owner in OWNERS[kind])
+        owners = [owner.format(side) for owner in OWNERS[kind]]
         # The trunk shows the keypoints of its near side only; an arm or leg shows its own.
-        visible &= bool(figure.facing[i]) or part not in TRUNK
-        visible &= kind != 'ear' or not figure.outfit.ears_covered
+        if not figure.facing.get(name, True):
+            owners = [owner for owner in owners if owner not in TRUNK]
+        if kind == 'ear' and figure.outfit.ears_covered:
+            owners = []
+        visible = int(parts[round(y), round(x)]) - first in map(PARTS.index, owners)
         keypoints[i] = x, y, 2 if visible else 1
     # A hidden keypoint is labelled where a neighbour in sight says about where it is.
     seen = keypoints[:, 2] == 2
@@ -117,36 +93,22 @@ def label(figure: Figure, first: int, parts: np.ndarray) -> np.ndarray:
     return keypoints
 
 
-def mirrored(image: np.ndarray, persons: list[Person]) -> tuple[np.ndarray, list[Person]]:
-    """The mirror image (height, width, 3) and its labels: each person's left is its right."""
-    width = image.shape[1]
-    swapped = []
-    for person in persons:
-        keypoints = person.keypoints
-        if keypoints is not None:
-            keypoints = keypoints[list(FLIP_INDICES)]
-            labelled = keypoints[:, 2] > 0
-            keypoints[labelled, 0] = width - 1 - keypoints[labelled, 0]
-        swapped.append(Person(np.ascontiguousarray(person.mask[:, ::-1]), keypoints))
-    return np.ascontiguousarray(image[:, ::-1]), swapped
-
-
 def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
     """Draw a scene at random and paint it: an image as of ``render_image``, and its labels."""
     canvas = Canvas(*SIZES[rng.integers(len(SIZES))])
     h = canvas.height
     horizon = h * rng.uniform(0.35, 0.7)
-    light = np.array((rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
+    light = np.array((rng.choice((-1, 1)) * rng.uniform(0.3, 1), -rng.uniform(0.5, 1)))
     paint_background(canvas, rng, horizon)
     if rng.random() < 0.1:
         paint_crowd(canvas, rng, horizon, light)
 
-    figures: list[Figure] = []
-    taken: list[tuple[float, float]] = []
-    for _ in range(rng.choice(4, p=(0.4, 0.35, 0.17, 0.08)) + 1):
+    figures = []
+    count = min(rng.choice(4, p=(0.4, 0.33, 0.17, 0.1)) + 1, canvas.width // 110)
+    for index in range(count):
         figure = random_figure(rng, np.clip(h * rng.uniform(0.42, 0.9), 105, 300), light)
-        if place(figure, rng, canvas, taken):
-            figures.append(figure)
+        place(figure, rng, canvas, (index + rng.uniform(0.25, 0.75)) / count)
+        figures.append(figure)
     figures.sort(key=lambda figure: figure.box[3])
     for i, figure in enumerate(figures):
         paint_shadow(canvas, figure)
@@ -156,7 +118,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         if rng.random() < 0.12:
             paint_held(canvas, rng, figure)
         if rng.random() < 0.1:
-            paint_obstacle(canvas, rng, figure.box[3] + rng.uniform(0, 10))
+            paint_thing(canvas, rng, figure.box[3] + rng.uniform(0, 10), OBJECT)
 
     # Every second row and column of the map, those nearest to the labels' pixel centres.
     parts = canvas.parts[::SUPERSAMPLING, ::SUPERSAMPLING]
@@ -172,7 +134,7 @@ def render_scene(rng: np.random.Generator) -> tuple[np.ndarray, list[Person]]:
         persons.append(Person(mask, keypoints))
     crowd = parts == CROWD
     if np.count_nonzero(crowd) > 100:
-        persons.append(Person(crowd, None))
+        persons.append(Person(crowd, np.zeros((len(KEYPOINTS), 3)), is_crowd=True))
     return develop(canvas, rng), persons
 
 
@@ -180,12 +142,12 @@ def paint_crowd(
     canvas: Canvas, rng: np.random.Generator, horizon: float, light: np.ndarray
 ) -> None:
     """Paint a group of small people far away, too many to be labelled one by one."""
-    middle, count = rng.uniform(0.15, 0.85) * canvas.width, int(rng.integers(6, 12))
-    size = rng.uniform(36, 56)
-    for foot in np.sort(horizon + rng.uniform(2, 14, count)):
+    middle, size = rng.uniform(0.15, 0.85) * canvas.width, rng.uniform(36, 56)
+    for foot in np.sort(horizon + rng.uniform(2, 14, rng.integers(6, 12))):
         figure = random_figure(rng, size * rng.uniform(0.85, 1.1), light)
         figure.move(middle + rng.normal(0, 0.7 * size), foot - figure.box[3])
-        paint_figure(canvas, figure, None)
+        paint_figure(canvas, figure, 1)
+    canvas.parts[canvas.parts > 0] = CROWD
 
 
 def develop(canvas: Canvas, rng: np.random.Generator) -> np.ndarray:

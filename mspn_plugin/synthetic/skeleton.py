@@ -5,6 +5,7 @@ left, y up, z forward; unturned, it faces the viewer.
 """
 
 import numpy as np
+from scipy.spatial.transform import Rotation
 
 from ..datasets.coco import KEYPOINTS
 from .parts import SIDES
@@ -25,16 +26,9 @@ _FEATURES = (
 _FACING = {'shoulder': -0.55, 'hip': -0.55, 'nose': -0.2, 'eye': 0.0, 'ear': 0.0}
 
 
-def rotation(axis: str, degrees: float) -> np.ndarray:
-    """Right-handed rotation about 'x', 'y' or 'z', a (3, 3) matrix."""
-    angle = np.deg2rad(degrees)
-    c, s = np.cos(angle), np.sin(angle)
-    rows = {
-        'x': ((1, 0, 0), (0, c, -s), (0, s, c)),
-        'y': ((c, 0, s), (0, 1, 0), (-s, 0, c)),
-        'z': ((c, -s, 0), (s, c, 0), (0, 0, 1)),
-    }
-    return np.array(rows[axis])
+def rotation(axes: str, *degrees: float) -> np.ndarray:
+    """Turns about the world's axes, one after the other, as one (3, 3) matrix."""
+    return Rotation.from_euler(axes, degrees, degrees=True).as_matrix()
 
 
 def swung(side: float, abduction: float, flexion: float) -> np.ndarray:
@@ -50,19 +44,12 @@ def unit(vector: np.ndarray) -> np.ndarray:
 class Figure:
     """A person placed in an image.
 
-    Args:
-        body (Body): Proportions.
-        pose (Pose): Angles.
-        outfit (Outfit): Clothing.
-        light (np.ndarray): Offset (x, y) in the image, about 1 long, towards the light.
-
     Attributes:
-        points (dict[str, np.ndarray]): Keypoints, hands, thumbs, heels and toes by name, in the
+        light (np.ndarray): Offset (x, y) in the image, about 1 long, towards the light.
+        points (dict[str, np.ndarray]): Keypoints, crown, hands, heels and toes by name, in the
             world, as seen from the middle of the hips.
-        facing (np.ndarray): (17,) booleans: false where the body itself turns the keypoint away
-            from the viewer.
+        facing (dict[str, bool]): Whether the keypoints of head and trunk face the viewer.
         hip_axes, chest_axes, head_axes (np.ndarray): The own axes of these parts, as columns.
-        waist, neck, head_centre (np.ndarray): Points in the world.
         head_radii (np.ndarray): Of the head along its own axes.
         origin (np.ndarray): (x, y, 0) of the middle of the hips in the image.
     """
@@ -71,12 +58,9 @@ class Figure:
         self.body, self.pose, self.outfit, self.light = body, pose, outfit, light
         self.height = height = body.height
         self.origin = np.zeros(3)
-        root = rotation('z', pose.roll) @ rotation('x', pose.tilt) @ rotation('y', pose.turn)
-        chest = rotation('x', pose.bend) @ rotation('z', pose.lean) @ rotation('y', pose.twist)
-        chest = root @ chest
-        look, nod, sway = pose.look
-        head = rotation('y', look) @ rotation('x', nod) @ rotation('z', sway)
-        self.hip_axes, self.chest_axes, self.head_axes = root, chest, chest @ head
+        self.hip_axes = root = rotation('yxz', pose.turn, pose.tilt, pose.roll)
+        self.chest_axes = chest = root @ rotation('yzx', pose.twist, pose.lean, pose.bend)
+        self.head_axes = chest @ rotation('zxy', *pose.look)
 
         trunk = body.trunk * height
         self.waist = root @ rotation('x', 0.45 * pose.bend) @ np.array((0, 0.45 * trunk, 0))
@@ -89,7 +73,8 @@ class Figure:
             + self.head_axes @ np.array((0, 1.06 * head_height, 0.016 * height))
         )
 
-        self.points: dict[str, np.ndarray] = {}
+        crown = self.head_centre + self.head_axes @ np.array((0, head_height, 0))
+        self.points: dict[str, np.ndarray] = dict(crown=crown)
         normals = {}
         for name, direction, out in _FEATURES:
             leaving = unit(np.array(direction))
@@ -102,15 +87,10 @@ class Figure:
             self._bend_leg(side, s, pose.legs[i])
             normals[f'{side}_shoulder'] = s * chest[:, 0]
             normals[f'{side}_hip'] = s * root[:, 0]
-        self.facing = np.array(
-            [
-                name not in normals or unit(normals[name])[2] > _FACING[name.rpartition('_')[2]]
-                for name in KEYPOINTS
-            ]
-        )
-        crown = self.head_centre + self.head_axes @ np.array((0, head_height, 0))
-        cloud = np.array([*self.points.values(), crown]) * _TO_IMAGE
-        self._extent = np.concatenate((cloud.min(0)[:2], cloud.max(0)[:2]))
+        self.facing = {
+            name: unit(normal)[2] > _FACING[name.rpartition('_')[2]]
+            for name, normal in normals.items()
+        }
 
     def move(self, x: float, y: float) -> None:
         """Put the middle of the hips at (x, y)."""
@@ -124,7 +104,8 @@ class Figure:
     @property
     def box(self) -> np.ndarray:
         """(x1, y1, x2, y2) of the keypoints, hands, feet and head."""
-        return self._extent + np.tile(self.origin[:2], 2)
+        corners = self.project(np.array([*self.points.values()]))[:, :2]
+        return np.concatenate((corners.min(0), corners.max(0)))
 
     def project(self, points: np.ndarray) -> np.ndarray:
         """Points (..., 3) of the world as (x, y, z) in the image."""
@@ -144,8 +125,6 @@ class Figure:
         fold = np.array((-s * np.sin(inward), upward, np.cos(inward)))
         fold = unit(fold - fold @ upper * upper)
         lower = np.cos(elbow) * upper + np.sin(elbow) * fold
-        # A thumb points where the elbow folds, and towards the middle.
-        thumb = 0.036 * lower + 0.036 * unit(fold + np.array((-0.6 * s, 0, 0.4)))
         points[f'{side}_shoulder'] = self.neck + chest @ shoulder * height
         points[f'{side}_elbow'] = (
             points[f'{side}_shoulder'] + chest @ upper * body.upper_arm * height
@@ -153,7 +132,6 @@ class Figure:
         wrist = points[f'{side}_elbow'] + chest @ lower * body.forearm * height
         points[f'{side}_wrist'] = wrist
         points[f'{side}_hand'] = wrist + chest @ lower * 0.034 * height
-        points[f'{side}_thumb'] = wrist + chest @ thumb * height
 
     def _bend_leg(self, side: str, s: float, angles: np.ndarray) -> None:
         body, height, root, points = self.body, self.height, self.hip_axes, self.points

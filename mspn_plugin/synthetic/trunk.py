@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 
-from .canvas import Colour, Stroke, capsule, circle, hull, mix, shade
+from .canvas import Colour, Stroke, circle, hull, mix, shade
 from .limbs import add_taper
 from .parts import SIDES
 from .skeleton import Figure
@@ -85,22 +85,25 @@ def trunk(figure: Figure) -> list[Stroke]:
     outfit, height = figure.outfit, figure.height
     surface = _Surface(figure)
     pelvis = Stroke(-0.03 * height, 'pelvis')
-    for band, tone in zip(surface.bands(-0.16, 0.02, 0.14), (0.8, 1.0), strict=True):
-        pelvis.add(band, shade(outfit.bottom, tone))
+    for band in surface.bands(-0.16, 0.02, 0.14):
+        pelvis.add(band, shade(outfit.bottom, 0.9))
     torso = Stroke(0.5 * figure.neck[2], 'torso')
     for band in surface.bands(-0.03, 0.08, 0.25, 0.42, 0.6, 0.76, 0.92, 1.03):
         torso.add(band, shade(outfit.top, 0.72))
     _decorate(figure, surface, torso)
 
     neck = Stroke(min(torso.depth, figure.head_centre[2]) + 0.001 * height, 'neck')
-    low = figure.neck - figure.chest_axes[:, 1] * 0.01 * height
     high = figure.head_centre - figure.head_axes[:, 1] * 0.5 * figure.head_radii[1]
-    add_taper(figure, neck, low, high, 0.034, 0.030, shade(outfit.skin, 0.9))
+    add_taper(figure, neck, (figure.neck, high), (0.034, 0.030), shade(outfit.skin, 0.9))
     strokes = [pelvis, torso, neck]
     if outfit.skirt > 0:
         strokes.append(_skirt(figure, surface))
     if outfit.rucksack:
-        strokes.append(_rucksack(figure, surface, torso))
+        ahead = figure.chest_axes[:, 2]
+        sack = Stroke(torso.depth - 0.1 * height * ahead[2], 'rucksack')
+        top, low = np.outer((0.9, 0.5), figure.neck) - 0.098 * height * ahead
+        add_taper(figure, sack, (top, low), (0.07, 0.08), shade(outfit.accent, 0.8))
+        strokes.append(sack)
     return strokes
 
 
@@ -110,7 +113,7 @@ def _decorate(figure: Figure, surface: _Surface, torso: Stroke) -> None:
     middle = surface.towards_viewer
 
     def patch(bottom: float, top: float, low: float, high: float, colour: Colour) -> None:
-        torso.add(surface.patch(bottom, top, low, high), colour, convex=False)
+        torso.add(surface.patch(bottom, top, low, high), colour)
 
     def around(bottom: float, top: float, colour: Colour) -> None:
         patch(bottom, top, middle - 90, middle + 90, colour)
@@ -127,25 +130,22 @@ def _decorate(figure: Figure, surface: _Surface, torso: Stroke) -> None:
         for row, t in enumerate(np.arange(0.05, 0.95, 0.15)):
             for angle in range(15 * (row % 2), 360, 30):
                 patch(t, t + 0.05, angle - 5, angle + 5, accent)
-    if outfit.pattern in ('stripes', 'checks'):
+    elif outfit.pattern == 'stripes':
         for angle in range(0, 360, 30):
             patch(-0.02, 0.98, angle - 5, angle + 5, accent)
-    if outfit.pattern == 'checks':
-        for t in np.arange(0.04, 0.92, 0.18):
-            around(t, t + 0.05, mix(top, accent, 0.6))
 
     if outfit.front == 'jacket':
         patch(-0.02, 0.98, 64, 116, mix(accent, (240, 240, 240), 0.5))
-        patch(0.78, 1.0, 44, 64, shade(top, 0.6))
-        patch(0.78, 1.0, 116, 136, shade(top, 0.6))
     elif outfit.front == 'buttons':
-        patch(-0.02, 0.98, 87, 93, shade(top, 0.6))
         for t in np.arange(0.08, 0.95, 0.17):
-            patch(t, t + 0.045, 94, 104, (245, 245, 245))
+            patch(t, t + 0.06, 85, 95, (245, 245, 245))
     elif outfit.front == 'tie':
         patch(0.25, 0.93, 84, 96, shade(accent, 0.8))
     elif outfit.front == 'badge':
         patch(0.6, 0.84, 72, 108, accent)
+    if outfit.rucksack:
+        for angle in (45, 135):
+            patch(0.45, 1.0, angle - 7, angle + 7, shade(accent, 0.8))
     # The neckline is low in front; at the back a seam runs across the shoulders.
     patch(0.9, 1.03, 62, 118, outfit.skin)
     patch(0.8, 0.825, 205, 335, shade(top, 0.62))
@@ -154,51 +154,16 @@ def _decorate(figure: Figure, surface: _Surface, torso: Stroke) -> None:
 
 
 def _skirt(figure: Figure, surface: _Surface) -> Stroke:
-    outfit, height, middle = figure.outfit, figure.height, figure.origin[:2]
-    dark = shade(outfit.bottom, 0.75)
+    outfit, height = figure.outfit, figure.height
     ends, depths = [], []
     for side, _ in SIDES:
-        hip, knee, ankle = figure.of_side(side, 'hip', 'knee', 'ankle')
-        end = hip + min(outfit.skirt, 1.0) * (knee - hip)
-        end += max(outfit.skirt - 1, 0.0) * (ankle - knee)
-        ends.append(figure.project(end)[:2])
+        hip, knee = figure.of_side(side, 'hip', 'knee')
+        ends.append(figure.project(hip + outfit.skirt * (knee - hip))[:2])
         depths.append((hip[2] + knee[2]) / 2)
     skirt = Stroke(max(depths) - 0.015 * height, 'skirt')
     hem = [circle(end, 0.068 * height * figure.body.girth) for end in ends]
     outline = hull(np.concatenate((*surface.bands(-0.02, 0.1), *hem)))
-    skirt.add(outline, dark)
+    skirt.add(outline, shade(outfit.bottom, 0.75))
     lit = 0.82 * outline + 0.18 * outline.mean(0) + figure.light * 0.012 * height
     skirt.add(lit, outfit.bottom)
-    for end in ends:
-        fold = middle + 0.3 * (end - middle)
-        skirt.add(capsule(fold, end, 0.3, 0.006 * height), dark)
     return skirt
-
-
-def _rucksack(figure: Figure, surface: _Surface, torso: Stroke) -> Stroke:
-    """A rucksack at the back, whose straps go over the shoulders to the front."""
-    height, chest = figure.height, figure.chest_axes
-    colour = shade(figure.outfit.accent, 0.8)
-    torso.add(surface.patch(0.45, 1.0, 38, 52), colour, convex=False)
-    torso.add(surface.patch(0.45, 1.0, 128, 142), colour, convex=False)
-    sack = Stroke(torso.depth - 0.1 * height * chest[2, 2], 'rucksack')
-    centre = figure.neck - 0.36 * figure.body.trunk * height * chest[:, 1]
-    centre = centre - 0.098 * height * chest[:, 2]
-
-    def cushion(low: float, high: float, wide: float, radius: float, colour: Colour) -> None:
-        corners = [
-            centre + height * (0.082 * up * chest[:, 1] + 0.036 * side * chest[:, 0])
-            for up in (low, high)
-            for side in (-wide, wide)
-        ]
-        circles = [
-            circle(corner + 0.006 * height * figure.light, radius * height)
-            for corner in figure.project(np.array(corners))[:, :2]
-        ]
-        sack.add(hull(np.concatenate(circles)), colour)
-
-    cushion(-1, 1, 1, 0.046, shade(colour, 0.65))
-    cushion(-1, 1, 1, 0.038, colour)
-    if chest[2, 2] < 0:
-        cushion(-1, 0, 0.8, 0.023, shade(colour, 0.8))
-    return sack

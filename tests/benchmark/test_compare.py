@@ -50,7 +50,8 @@ def test_a_package_that_is_missing_is_named():
     assert 'absentpackage' in row['reasons']['building']
 
 
-def test_accuracy_is_measured_with_checkpoint_and_data(tmp_path, coco_photos):
+def test_accuracy_is_measured_with_checkpoint_and_data(tmp_path, coco_photos, monkeypatch):
+    monkeypatch.setenv('COCO_ROOT', str(coco_photos))
     built = []
     skip = COUNTING_ALONE
     compare.run([tiny(change=lambda model: built.append(model) or model)], quickly(skip=skip))
@@ -65,7 +66,7 @@ def test_accuracy_is_measured_with_checkpoint_and_data(tmp_path, coco_photos):
     wide = {**TINY, 'model.head.unit_channels': 16, 'model.backbone.unit_channels': 16}
     good, wrong = compare.run(
         [tiny(checkpoint=file, options=few), tiny(checkpoint=file, options=wide)],
-        quickly(skip=skip, data=str(coco_photos)),
+        quickly(skip=skip),
     )['rows']
     assert 0 <= good['AP'] == good['metrics']['coco/AP'] <= 1
     assert set(wrong['reasons']) == {'building'} and 'AP' not in wrong
