@@ -9,7 +9,10 @@ import importlib
 import importlib.util
 import pickle
 import sys
+import tempfile
+import warnings
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 import torch
@@ -23,6 +26,7 @@ def apply() -> None:
     declare_torchvision_ops()
     import_without_mmcv_ops()
     allow_mmengine_checkpoints()
+    refuse_other_checkpoints()
     draw_joints_with_numpy()
     train_in_half_precision_on_a_cpu()
     launch_processes_on_a_cpu()
@@ -126,6 +130,45 @@ def allow_mmengine_checkpoints() -> None:
             # An array without elements, such as the colours of no bones, is pickled by it.
             (_no_bytes, 'builtins.bytes'),
         ]
+    )
+
+
+class _NamesACallable:
+    """Pickled, it is what a hostile checkpoint is, but for what its callable does."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.getrecursionlimit, ()
+
+
+def refuse_other_checkpoints() -> None:
+    """Let no engine read a file that ``torch.load(weights_only=True)`` refuses.
+
+    onedl-mmengine 0.10.12 tries that with a list of its own, in which ``getattr`` is, and loads
+    with ``weights_only=False`` what is refused: anything that the file names is called then. Its
+    function is replaced. A harmless file of that kind then tells whether the engine refuses it; one
+    that does not, as with ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` or a torch older than 2.6, is
+    warned of.
+    """
+    from mmengine.runner import checkpoint
+
+    def load_weights_only(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+        return torch.load(file, map_location=map_location, weights_only=True)
+
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = load_weights_only
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'names_a_callable.pth')
+        torch.save(_NamesACallable(), file)
+        try:
+            checkpoint.load_from_local(str(file), 'cpu')
+        except pickle.UnpicklingError:
+            return
+    warnings.warn(
+        'NOT SAFE: here MMEngine loads checkpoints that name a callable, and calls it. Load only '
+        'checkpoints that you trust, or install torch 2.6 or newer with mmengine 0.10.7 or '
+        'onedl-mmengine 0.10.12, and leave TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD unset '
+        '(docs/install.md)',
+        stacklevel=2,
     )
 
 

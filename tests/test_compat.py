@@ -4,11 +4,13 @@ import builtins
 import fractions
 import importlib.util
 import os
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import load_checkpoint
 from support.checkpoints import RunsCode
 
@@ -91,6 +93,46 @@ def test_a_checkpoint_that_names_another_callable_is_refused(tmp_path, payload):
     with pytest.raises(SettingError, match=r'hostile\.pth .*could run code'):
         load_checkpoint(torch.nn.Linear(1, 1), str(file))
     assert not trace.exists()
+
+
+@pytest.fixture
+def careless_engine(monkeypatch):
+    """A loader as onedl-mmengine has it, which calls what a safe load has refused."""
+
+    def load(file, map_location=None, weights_only=None):
+        try:
+            with torch.serialization.safe_globals([getattr]):
+                return torch.load(file, map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            return torch.load(file, map_location, weights_only=False)
+
+    monkeypatch.setattr(checkpoint, '_safe_torch_load', load, raising=False)
+    monkeypatch.setattr(
+        checkpoint, 'load_from_local', lambda name, where: checkpoint._safe_torch_load(name, where)
+    )
+
+
+def test_an_engine_that_loads_what_was_refused_is_made_safe(tmp_path, careless_engine):
+    file, trace = tmp_path / 'hostile.pth', tmp_path / 'it_ran'
+    torch.save(RunsCode(open, str(trace), 'w'), file)
+    compat.refuse_other_checkpoints()
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.load_from_local(str(file), 'cpu')
+    assert not trace.exists()
+
+
+def test_an_engine_that_cannot_be_made_safe_is_warned_of(monkeypatch):
+    def load(name, where):
+        return torch.load(name, where, weights_only=False)
+
+    monkeypatch.setattr(checkpoint, 'load_from_local', load)
+    with pytest.warns(UserWarning, match=r'NOT SAFE.*only checkpoints that you trust'):
+        compat.refuse_other_checkpoints()
+
+
+def test_an_engine_that_refuses_is_not_warned_of(recwarn):
+    compat.refuse_other_checkpoints()
+    assert not list(recwarn)
 
 
 def test_a_checkpoint_with_an_empty_array_is_read(tmp_path):
