@@ -27,11 +27,11 @@ def test_mmpose_and_mmdet_models_import():
 def test_a_missing_operator_says_what_to_install_when_it_is_called():
     if importlib.util.find_spec('mmcv._ext'):
         pytest.skip('full mmcv is installed, and no operator is missing')
-    from mmcv.ops import nms
+    from mmcv.ops import soft_nms
 
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
-    with pytest.raises(RuntimeError, match=r'mmcv-lite.*install full mmcv'):
-        nms(boxes, torch.ones(1), 0.5)
+    with pytest.raises(RuntimeError, match=r'softnms.*mmcv-lite.*install full mmcv'):
+        soft_nms(boxes, torch.ones(1))
 
 
 def test_full_mmcv_is_left_alone(monkeypatch):
@@ -39,7 +39,7 @@ def test_full_mmcv_is_left_alone(monkeypatch):
 
     monkeypatch.setattr(ext_loader, 'load_ext', before := object())
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
-    compat.import_without_mmcv_ops()
+    compat.replace_mmcv_ops()
     assert ext_loader.load_ext is before
 
 
