@@ -9,10 +9,15 @@ import importlib
 import importlib.util
 import pickle
 import sys
-from functools import partial
+import tempfile
+import warnings
+from functools import cache, partial
+from pathlib import Path
 from typing import Any, NoReturn
 
+import numpy as np
 import torch
+from torch import Tensor
 from torch.library import Library
 
 _DECLARED_SCHEMAS: list[Library] = []
@@ -21,8 +26,9 @@ _DECLARED_SCHEMAS: list[Library] = []
 def apply() -> None:
     """Apply every remedy that this environment needs. Calling it again changes nothing."""
     declare_torchvision_ops()
-    import_without_mmcv_ops()
+    replace_mmcv_ops()
     allow_mmengine_checkpoints()
+    refuse_other_checkpoints()
     draw_joints_with_numpy()
     train_in_half_precision_on_a_cpu()
     launch_processes_on_a_cpu()
@@ -34,8 +40,7 @@ def declare_torchvision_ops() -> None:
     mmpose 1.3.2's visualizer imports ``torchvision.transforms``. torchvision's wheel for CUDA can't
     load its compiled part beside a CPU build of torch, and then ``import torchvision`` raises
     "operator torchvision::nms does not exist" (torchvision 0.28, torch 2.13). Declaring the two
-    operators' signatures is enough for the Python side; calling them still fails, and nothing here
-    calls them.
+    operators' signatures is enough for the Python side; calling them still fails.
     """
     if 'torchvision' in sys.modules or importlib.util.find_spec('torchvision') is None:
         return
@@ -53,33 +58,83 @@ def declare_torchvision_ops() -> None:
         import torchvision  # noqa: F401
 
 
-class _MissingOps:
-    """Stands for mmcv's compiled operators: importing them works, calling one says what to do."""
+def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Tensor:
+    """mmcv's operator ``nms``: leave out boxes that overlap a better one.
+
+    torchvision's operator does it where it loads, else NumPy. Both give mmcv's boxes: a box
+    whose overlap equals the threshold stays.
+
+    Args:
+        bboxes (Tensor): Left, top, right and bottom, (N, 4).
+        scores (Tensor): Their scores, (N,).
+        iou_threshold (float): The intersection over union beyond which a box is left out.
+        offset (int): A box's width is its right minus its left plus this, 0 or 1.
+
+    Returns:
+        Tensor: int64 indices of the boxes that stay, those with high scores first.
+    """
+    # mmcv has the threshold in float32 too; torchvision compares in float64.
+    iou_threshold = torch.tensor(iou_threshold).item()
+    if offset == 0 and torchvision_works(bboxes.device.type):
+        return torch.ops.torchvision.nms(bboxes, scores, iou_threshold)
+    order = scores.sort(descending=True)[1]
+    left, top, right, bottom = bboxes[order].float().cpu().numpy().T
+    areas = (right - left + offset) * (bottom - top + offset)
+    rest, stay = np.arange(len(order)), []
+    while len(rest):
+        best, rest = rest[0], rest[1:]
+        stay.append(best)
+        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + offset
+        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + offset
+        shared = np.maximum(width, 0) * np.maximum(height, 0)
+        with np.errstate(divide='ignore', invalid='ignore'):
+            overlaps = shared / (areas[best] + areas[rest] - shared)
+        rest = rest[~(overlaps > iou_threshold)]
+    return order[torch.tensor(stay, dtype=torch.long, device=order.device)]
+
+
+@cache
+def torchvision_works(device: str) -> bool:
+    """Whether torchvision's compiled operators load, and have ``nms`` for a type of device."""
+    box = torch.zeros(1, 4, device=device)
+    try:
+        torch.ops.torchvision.nms(box, box[:, 0], 0.5)
+    except (AttributeError, RuntimeError):
+        return False
+    return True
+
+
+class _PlainOps:
+    """Stands for mmcv's compiled operators: ``nms`` works, another says what to do if called."""
+
+    nms = staticmethod(nms)
 
     def __getattr__(self, name: str) -> Any:
         def missing(*args: Any, **kwargs: Any) -> NoReturn:
             raise RuntimeError(
                 f'the compiled operator {name} of mmcv was called, but mmcv-lite is installed, '
-                'which has none. MSPN needs none either; for a model that does, install full '
-                'mmcv: pip uninstall mmcv-lite, then build mmcv==2.1.0 (docs/install.md)'
+                'which has none. MSPN and one-stage detectors such as RTMDet need none either; for '
+                'a model that does, install full mmcv: pip uninstall mmcv-lite, then build '
+                'mmcv==2.1.0 (docs/install.md)'
             )
 
         return missing
 
 
-def import_without_mmcv_ops() -> None:
-    """Let mmpose and mmdet import with mmcv-lite.
+def replace_mmcv_ops() -> None:
+    """Let mmpose and mmdet import with mmcv-lite, and one-stage detectors run.
 
     ``mmpose.models`` (1.3.2) and mmdet 3.3.0 import ``mmcv.ops`` whether or not a model uses it,
     and mmcv-lite has its Python files without ``mmcv._ext``. mmcv has no wheel for today's torch,
-    and MSPN needs no compiled operator. With full mmcv nothing is touched. ``sys.modules`` is left
-    alone too, because MMEngine tells the two apart by looking for ``mmcv._ext``.
+    MSPN needs no compiled operator, and RTMDet and its like need ``nms`` alone. With full mmcv
+    nothing is touched. ``sys.modules`` is left alone too, because MMEngine tells the two apart by
+    looking for ``mmcv._ext``.
     """
     if importlib.util.find_spec('mmcv') is None or importlib.util.find_spec('mmcv._ext'):
         return
     from mmcv.utils import ext_loader
 
-    ext_loader.load_ext = lambda name, funcs: _MissingOps()
+    ext_loader.load_ext = lambda name, funcs: _PlainOps()
 
 
 def _statistics_method(owner: type, name: str) -> Any:
@@ -107,7 +162,6 @@ def allow_mmengine_checkpoints() -> None:
     methods (mmengine issue 1655). Those, and nothing more, are added to what may be loaded; a file
     that names any other callable is still refused.
     """
-    import numpy as np
     from mmengine.logging import HistoryBuffer
 
     internals = 'numpy._core' if importlib.util.find_spec('numpy._core') else 'numpy.core'
@@ -129,6 +183,45 @@ def allow_mmengine_checkpoints() -> None:
     )
 
 
+class _NamesACallable:
+    """Pickled, it is what a hostile checkpoint is, but for what its callable does."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return sys.getrecursionlimit, ()
+
+
+def refuse_other_checkpoints() -> None:
+    """Let no engine read a file that ``torch.load(weights_only=True)`` refuses.
+
+    onedl-mmengine 0.10.12 tries that with a list of its own, in which ``getattr`` is, and loads
+    with ``weights_only=False`` what is refused: anything that the file names is called then. Its
+    function is replaced. A harmless file of that kind then tells whether the engine refuses it; one
+    that does not, as with ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` or a torch older than 2.6, is
+    warned of.
+    """
+    from mmengine.runner import checkpoint
+
+    def load_weights_only(file: Any, map_location: Any = None, weights_only: Any = None) -> Any:
+        return torch.load(file, map_location=map_location, weights_only=True)
+
+    if hasattr(checkpoint, '_safe_torch_load'):
+        checkpoint._safe_torch_load = load_weights_only
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder, 'names_a_callable.pth')
+        torch.save(_NamesACallable(), file)
+        try:
+            checkpoint.load_from_local(str(file), 'cpu')
+        except pickle.UnpicklingError:
+            return
+    warnings.warn(
+        'NOT SAFE: here MMEngine loads checkpoints that name a callable, and calls it. Load only '
+        'checkpoints that you trust, or install torch 2.6 or newer with mmengine 0.10.7 or '
+        'onedl-mmengine 0.10.12, and leave TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD unset '
+        '(docs/install.md)',
+        stacklevel=2,
+    )
+
+
 def draw_joints_with_numpy() -> None:
     """Let MMPose draw joints with NumPy 2.4 and newer.
 
@@ -136,8 +229,6 @@ def draw_joints_with_numpy() -> None:
     refuses: ``mim test --show-dir``, ``browse_dataset`` and the demos end in a TypeError. It is
     handed a radius without dimensions.
     """
-    import numpy as np
-
     if np.lib.NumpyVersion(np.__version__) < '2.4.0':
         return
     from mmpose.visualization.opencv_backend_visualizer import OpencvBackendVisualizer

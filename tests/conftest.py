@@ -11,6 +11,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from mmengine.config import Config
+from support.small_detector import write_detector
 
 import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
@@ -131,3 +132,9 @@ def no_visualizer_of_another_test() -> None:
 
     for kind in (Visualizer, PoseLocalVisualizer):
         kind._instance_dict.clear()
+
+
+@pytest.fixture(scope='session')
+def detector(tmp_path_factory):
+    """The options that name the config and the checkpoint of a tiny RTMDet of random weights."""
+    return write_detector(tmp_path_factory.mktemp('detector'))

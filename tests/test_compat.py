@@ -4,11 +4,13 @@ import builtins
 import fractions
 import importlib.util
 import os
+import pickle
 
 import numpy as np
 import pytest
 import torch
 from mmengine.logging import HistoryBuffer, MessageHub
+from mmengine.runner import checkpoint
 from mmengine.runner.checkpoint import load_checkpoint
 from support.checkpoints import RunsCode
 
@@ -25,11 +27,11 @@ def test_mmpose_and_mmdet_models_import():
 def test_a_missing_operator_says_what_to_install_when_it_is_called():
     if importlib.util.find_spec('mmcv._ext'):
         pytest.skip('full mmcv is installed, and no operator is missing')
-    from mmcv.ops import nms
+    from mmcv.ops import soft_nms
 
     boxes = torch.tensor([[0.0, 0.0, 1.0, 1.0]])
-    with pytest.raises(RuntimeError, match=r'mmcv-lite.*install full mmcv'):
-        nms(boxes, torch.ones(1), 0.5)
+    with pytest.raises(RuntimeError, match=r'softnms.*mmcv-lite.*install full mmcv'):
+        soft_nms(boxes, torch.ones(1))
 
 
 def test_full_mmcv_is_left_alone(monkeypatch):
@@ -37,7 +39,7 @@ def test_full_mmcv_is_left_alone(monkeypatch):
 
     monkeypatch.setattr(ext_loader, 'load_ext', before := object())
     monkeypatch.setattr(importlib.util, 'find_spec', lambda name: object())
-    compat.import_without_mmcv_ops()
+    compat.replace_mmcv_ops()
     assert ext_loader.load_ext is before
 
 
@@ -91,6 +93,46 @@ def test_a_checkpoint_that_names_another_callable_is_refused(tmp_path, payload):
     with pytest.raises(SettingError, match=r'hostile\.pth .*could run code'):
         load_checkpoint(torch.nn.Linear(1, 1), str(file))
     assert not trace.exists()
+
+
+@pytest.fixture
+def careless_engine(monkeypatch):
+    """A loader as onedl-mmengine has it, which calls what a safe load has refused."""
+
+    def load(file, map_location=None, weights_only=None):
+        try:
+            with torch.serialization.safe_globals([getattr]):
+                return torch.load(file, map_location, weights_only=True)
+        except pickle.UnpicklingError:
+            return torch.load(file, map_location, weights_only=False)
+
+    monkeypatch.setattr(checkpoint, '_safe_torch_load', load, raising=False)
+    monkeypatch.setattr(
+        checkpoint, 'load_from_local', lambda name, where: checkpoint._safe_torch_load(name, where)
+    )
+
+
+def test_an_engine_that_loads_what_was_refused_is_made_safe(tmp_path, careless_engine):
+    file, trace = tmp_path / 'hostile.pth', tmp_path / 'it_ran'
+    torch.save(RunsCode(open, str(trace), 'w'), file)
+    compat.refuse_other_checkpoints()
+    with pytest.raises(pickle.UnpicklingError):
+        checkpoint.load_from_local(str(file), 'cpu')
+    assert not trace.exists()
+
+
+def test_an_engine_that_cannot_be_made_safe_is_warned_of(monkeypatch):
+    def load(name, where):
+        return torch.load(name, where, weights_only=False)
+
+    monkeypatch.setattr(checkpoint, 'load_from_local', load)
+    with pytest.warns(UserWarning, match=r'NOT SAFE.*only checkpoints that you trust'):
+        compat.refuse_other_checkpoints()
+
+
+def test_an_engine_that_refuses_is_not_warned_of(recwarn):
+    compat.refuse_other_checkpoints()
+    assert not list(recwarn)
 
 
 def test_a_checkpoint_with_an_empty_array_is_read(tmp_path):

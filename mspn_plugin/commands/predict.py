@@ -18,6 +18,7 @@ from tqdm import tqdm
 from ..errors import SettingError
 from ..files import write_bytes
 from ..inference.boxes import Boxes, BoxFile, image_ids, whole_image
+from ..inference.detector import Detector
 from ..inference.fused import fuse
 from ..inference.images import find_images, is_video, read_image, read_video, writing_video
 from ..inference.predictor import PosePredictor, load_estimator
@@ -38,8 +39,17 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
     '--boxes',
     type=Path,
     metavar='FILE',
-    help="COCO annotations or detection results with the persons' boxes (default: each image is "
-    'one person).',
+    help="COCO annotations or detection results with the persons' boxes (without it or a "
+    'detector each image is one person).',
+)
+@click.option('--detector', metavar='CONFIG', help="MMDetection's config of what finds persons.")
+@click.option('--detector-weights', metavar='CHECKPOINT', help='Its weights.')
+@click.option(
+    '--nms-threshold',
+    type=click.FloatRange(0, 1),
+    default=0.3,
+    metavar='T',
+    help='Of found boxes that overlap more than T, take the best only.',
 )
 @click.option('--out', type=Path, default='poses', metavar='DIR', help='Folder for all files.')
 @click.option('--overwrite', is_flag=True, help='Replace what is in DIR.')
@@ -70,6 +80,9 @@ def command(
     config: str,
     checkpoint: str,
     boxes: Path | None,
+    detector: str | None,
+    detector_weights: str | None,
+    nms_threshold: float,
     out: Path,
     overwrite: bool,
     pictures: bool,
@@ -88,6 +101,8 @@ def command(
     paths = find_images(sources)
     if any(map(is_video, paths)) and (boxes or show_stages):
         raise SettingError('--boxes and --show-stages go with images, not with videos')
+    if (detector is None) != (detector_weights is None) or (detector and boxes):
+        raise SettingError('--detector goes with --detector-weights, and without --boxes')
     reader = Reader(BoxFile(boxes, min_box_score) if boxes else None)
     ids = image_ids(paths, reader.box_file)
     frame_ids = count(len(paths) + 1)
@@ -95,6 +110,9 @@ def command(
     written = [out / RESULTS, *(targets.values() if pictures else [])]
     written += map(stages_target, targets.values()) if show_stages else []
     check_targets(written, paths, overwrite)
+    if detector and detector_weights:
+        # Before the estimator: each sets the scope in which MMEngine looks for names.
+        reader.detector = Detector(detector, detector_weights, device, min_box_score, nms_threshold)
     estimator: Any = load_estimator(config, checkpoint, device)
     network = estimator
     if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
@@ -153,11 +171,13 @@ class Reader:
         box_file (BoxFile, optional): The boxes; without it each image is one person.
 
     Attributes:
+        detector (Detector, optional): What finds the boxes instead.
         num_skipped (int): How many images and boxes had to be left out.
     """
 
     def __init__(self, box_file: BoxFile | None) -> None:
         self.box_file = box_file
+        self.detector: Detector | None = None
         self.num_skipped = 0
 
     def read(self, paths: Sequence[Path]) -> Iterator[tuple[Frame, np.ndarray, Boxes]]:
@@ -178,6 +198,8 @@ class Reader:
     def boxes_of(self, path: Path, image: np.ndarray) -> Boxes:
         """The persons of an image."""
         height, width = image.shape[:2]
+        if self.detector:
+            return self.detector(image)
         if self.box_file is None:
             return whole_image(width, height)
         boxes = self.box_file.boxes_of(path, width, height)

@@ -23,7 +23,7 @@ def coco_results(poses: Poses, **common: Any) -> list[dict[str, Any]]:
 
     Returns:
         list[dict]: ``category_id``, ``keypoints`` (x, y, score of each), ``score``, beyond COCO's
-        own ``bbox`` (left, top, width, height), and what is common.
+        own ``bbox`` (left, top, width, height) and its ``bbox_score``, and what is common.
     """
     results = []
     for keypoints, scores, corners, box_score in zip(*poses[:2], *poses.boxes):
@@ -36,6 +36,7 @@ def coco_results(poses: Poses, **common: Any) -> list[dict[str, Any]]:
                 keypoints=flat.astype(float).round(3).tolist(),
                 score=float(box_score * sure.mean()) if len(sure) else 0.0,
                 bbox=[left, top, right - left, bottom - top],
+                bbox_score=float(box_score),
                 **common,
             )
         )

@@ -9,6 +9,7 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
+from mspn_plugin.inference.detector import Detector
 from mspn_plugin.inference.images import read_image
 
 
@@ -126,3 +127,31 @@ def test_another_network_of_mmpose_predicts_too(mspn, network, images, tmp_path)
     assert ended.exit_code == 0 and len(results(tmp_path / 'out')) == 2
     ended = mspn('predict', images, *other, '--out', tmp_path / 'stages', '--stages', 1)
     assert ended.exit_code == 2 and 'need the backbone MSPNBackbone' in ended.stderr
+
+
+def test_a_detector_finds_the_boxes(run, detector, images, tmp_path):
+    out = tmp_path / 'out'
+    ended = run(images, *detector, '--min-box-score', 0.001, '--out', out, '--no-pictures')
+    assert ended.exit_code == 0
+    found = results(out)
+    assert {r['image_id'] for r in found} == {3, 7}
+    boxes = Detector(*detector[1::2], min_score=0.001)(read_image(images / '000000000003.png'))
+    of_first = [r for r in found if r['image_id'] == 3]
+    widths_and_heights = boxes.corners[:, 2:] - boxes.corners[:, :2]
+    assert np.allclose(
+        [r['bbox'] for r in of_first], np.hstack([boxes.corners[:, :2], widths_and_heights])
+    )
+    assert np.allclose([r['bbox_score'] for r in of_first], boxes.scores)
+
+
+def test_an_image_without_a_found_person_has_no_pose(run, detector, images, tmp_path):
+    out = tmp_path / 'out'
+    assert run(images, *detector, '--out', out).exit_code == 0
+    assert results(out) == []
+    assert len(list(out.iterdir())) == 3
+
+
+def test_a_detector_wants_its_weights_and_no_boxes(run, detector, images, tmp_path):
+    for options in (detector[:2], detector[2:], [*detector, '--boxes', tmp_path / 'boxes.json']):
+        ended = run(images, *options, '--out', tmp_path / 'out')
+        assert ended.exit_code == 2 and '--detector goes with' in ended.stderr

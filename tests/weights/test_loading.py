@@ -12,6 +12,7 @@ from support.small_model import estimator, small_config
 
 from mspn_plugin import SettingError, config_path, load_estimator
 from mspn_plugin.checks.fit import check_init_cfg
+from mspn_plugin.inference.detector import Detector
 from mspn_plugin.weights.loading import check_estimator_weights, read_checkpoint
 
 RELEASE = {
@@ -204,7 +205,7 @@ class TestHostileFiles:
         torch.save({'state_dict': {}, 'meta': call}, file)
         return file
 
-    def test_every_door_refuses_them(self, mspn, trap, rendered, tmp_path):
+    def test_every_door_refuses_them(self, mspn, trap, rendered, detector, tmp_path):
         def init_cfg(part):
             model = estimator()
             module = model if part == 'model' else getattr(model, part)
@@ -226,6 +227,7 @@ class TestHostileFiles:
             'init_cfg of the estimator': lambda: init_cfg('model'),
             'convert': lambda: mspn('convert', 'megvii', trap, out),
             'predict': lambda: mspn('predict', *network, rendered / 'val2017', '--out', out),
+            'the detector': lambda: Detector(detector[1], str(trap)),
             'export': lambda: mspn('export', *network, f'{out}.onnx'),
         }
         for door, enter in doors.items():

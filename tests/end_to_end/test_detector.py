@@ -1,0 +1,58 @@
+"""A detector and an estimator, as a user types them, with mmcv-lite."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+MSPN = str(Path(sys.executable).with_name('mspn'))
+
+
+def mspn_in_shell(*arguments):
+    done = subprocess.run(
+        [MSPN, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, 'OMP_NUM_THREADS': '1'},
+    )
+    assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
+
+
+@pytest.fixture
+def photo(images_and_boxes):
+    return images_and_boxes[0] / '000000000003.png'
+
+
+@pytest.mark.slow
+def test_people_are_found_then_their_poses(network, detector, photo, tmp_path):
+    out = tmp_path / 'out'
+    mspn_in_shell('predict', photo, *network, *detector, '--min-box-score', 0.001, '--out', out)
+    found = json.loads((out / 'keypoints.json').read_text())
+    assert found and all(len(r['keypoints']) == 51 and len(r['bbox']) == 4 for r in found)
+    assert (out / '000000000003.jpg').is_file()
+
+
+@pytest.mark.slow
+def test_mmposes_demo_with_a_detector_runs(network, detector, photo, tmp_path):
+    mspn_in_shell(
+        *('tools', 'topdown_demo_with_mmdet', *detector[1::2], *network[1::2], '--input', photo),
+        *('--output-root', tmp_path / 'out', '--save-predictions', '--device', 'cpu'),
+        *('--det-cat-id', 1, '--bbox-thr', 0.001),
+    )
+    (saved,) = (tmp_path / 'out').glob('*.json')
+    assert json.loads(saved.read_text())['instance_info']
+
+
+@pytest.mark.slow
+def test_mmposes_inferencer_with_a_detector_runs(network, detector, photo, tmp_path):
+    mspn_in_shell(
+        *('tools', 'inferencer_demo', photo, '--pose2d', network[1]),
+        *('--pose2d-weights', network[3], '--det-model', detector[1]),
+        *('--det-weights', detector[3], '--det-cat-ids', 1, '--bbox-thr', 0.001),
+        *('--pred-out-dir', tmp_path / 'out', '--device', 'cpu'),
+    )
+    (saved,) = (tmp_path / 'out').glob('*.json')
+    assert json.loads(saved.read_text())
