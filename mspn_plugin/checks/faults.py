@@ -114,10 +114,8 @@ DETECTION_UNKNOWN = Kind('detection', 'the annotations lack its image_id')
 
 IMAGE_MISSING = Kind('image', 'there is no such file')
 IMAGE_BROKEN = Kind('image', 'it cannot be read whole (truncated, empty, or of another format)')
-IMAGE_DAMAGED = Kind('image', 'its data are damaged: a part is read wrong', WARNING, WARNING)
-IMAGE_RESIZED = Kind('image', 'it has another size than annotated: keypoints lie elsewhere')
-IMAGE_TURNED = Kind(
-    'image', 'LoadImage turns it by its EXIF; are the annotations turned?', WARNING, WARNING
+IMAGE_RESIZED = Kind(
+    'image', 'it has another size than annotated, or EXIF turns it: keypoints lie elsewhere'
 )
 
 SETTING = Kind('setting', 'settings do not fit')

@@ -17,7 +17,6 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS, MODELS
 from mmpose.utils import register_all_modules
 from torch import nn
-from tqdm import tqdm
 
 from ..errors import SettingError, naming, quiet, reason
 from ..weights.loading import check_estimator_weights, read_checkpoint
@@ -71,7 +70,7 @@ def check(
         cfg (Config): A config of MMPose.
         images (bool): Whether to read every image.
         cost (bool): Whether to measure what training would cost, if nothing stands against it.
-        workers (int): How many processes read images.
+        workers (int): How many threads read images.
         device (str): The torch device to measure on.
         seconds (float): How long to measure the network, and again the loading.
 
@@ -165,8 +164,7 @@ def _examine_images(
         files = {path: files.get(path, ImageFile(path)) for path in used if path}
     if not read:
         return {faults.IMAGE_MISSING: fit.missing_files(files)}
-    with tqdm(total=len(files), unit='img', desc=source.settings[0], leave=False) as progress:
-        return examine_images(list(files.values()), source.loader, workers, progress.update)
+    return examine_images(list(files.values()), source.loader, workers, source.settings[0])
 
 
 def in_words(report: Report) -> str:
