@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.model import PretrainedInit
 
 from ..errors import SettingError, first_few, naming
-from ..weights.loading import check_origin, read_checkpoint, shape_of, weights_in
 from .faults import errors, findings
 from .sources import Source
 
@@ -154,23 +152,3 @@ def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
             f'{len(ids)} images of {dataset.ann_file}, with the ids '
             f'{first_few(list(map(str, unknown)))}; `ann_file` of both must be one file'
         )
-
-
-def check_init_cfg(model: Any) -> None:
-    """Check the files that ``init_cfg`` of the estimator or its head names.
-
-    ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
-    """
-    module: Any
-    for setting, module in (('model', model), ('model.head', getattr(model, 'head', None))):
-        init_cfg = getattr(module, 'init_cfg', None) or []
-        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
-            if cfg['type'] not in ('Pretrained', PretrainedInit):
-                continue
-            with naming(f'{setting}.init_cfg: {cfg["checkpoint"]}'):
-                weights = weights_in(read_checkpoint(cfg['checkpoint']), ['state_dict'])
-                check_origin(weights)
-                prefix = f'{cfg["prefix"].rstrip(".")}.' if cfg.get('prefix') else ''
-                own = module.state_dict()
-                if not any(shape_of(weights.get(prefix + k)) == shape_of(own[k]) for k in own):
-                    raise SettingError(f'nothing of it fits; its keys: {first_few(list(weights))}')

@@ -98,7 +98,6 @@ def _check_model(cfg: Config, report: Report) -> nn.Module | None:
     if model is None:
         return None
     with report.attempt('init_cfg'):
-        fit.check_init_cfg(model)
         backbone: Any = getattr(model, 'backbone', None)
         # Nothing is downloaded.
         if hasattr(backbone, 'init_weights') and '://' not in str(backbone.init_cfg):

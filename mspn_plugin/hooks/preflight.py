@@ -52,8 +52,6 @@ class PreflightHook(Hook):
         """Check every data set that this run has built, and the model."""
         model = _model(runner)
         fit.check_model(model)
-        if isinstance(runner._train_loop, BaseLoop):
-            fit.check_init_cfg(model)
         for split, loop in _loops(runner):
             built = loop.dataloader.dataset
             name = f'{split}_dataloader.dataset'

@@ -4,6 +4,7 @@ import functools
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,7 +115,7 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
         checkpoint: What was read from the file.
         model (nn.Module): The estimator.
         whole (bool): Whether all of the estimator must get its weights, as for a test or to resume
-            a training. Otherwise its backbone must, or all of it where it has none.
+            a training, or only its backbone.
 
     Returns:
         list[str]: The weights that will be skipped or keep their start, in words.
@@ -129,28 +130,23 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
         for key, value in weights_in(checkpoint, ['state_dict']).items()
     }
     own = model.state_dict()
-    prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
-    if is_mspn(_below(own, prefix)):
-        check_backbone_weights(_below(weights, prefix), _below(own, prefix))
-    if prefix and not _below(weights, prefix) and (is_mspn(weights) or is_resnet(weights)):
-        raise SettingError(
-            'it holds a backbone alone; name it in `init_cfg` of the backbone, '
-            "dict(type='Pretrained', checkpoint=FILE)"
-        )
+    check_backbone_weights(_below(weights, 'backbone.'), _below(own, 'backbone.'))
     missing = [key for key in own if key not in weights and not key.endswith('batches_tracked')]
     misshapen = shape_differences(weights, own)
+    part = '' if whole else 'backbone.'
     parts = describe_keys(
         {
-            'missing': [key for key in missing if whole or key.startswith(prefix)],
-            'of another shape': [key for key in misshapen if whole or key.startswith(prefix)],
+            'missing': [key for key in missing if key.startswith(part)],
+            'of another shape': [key for key in misshapen if key.startswith(part)],
         }
     )
     if parts:
         parts += describe_keys({'not known': [key for key in weights if key not in own]})
-        part = 'network' if whole or not prefix else 'backbone'
+        name = 'network' if whole else 'backbone'
         raise SettingError(
-            f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
-            f'config that it was trained with, or a checkpoint of this {part}'
+            f'it is of another {name} than the config describes ({"; ".join(parts)}); use the '
+            f'config that it was trained with, or a checkpoint of this {name}. A backbone alone is '
+            'for `init_cfg` of the backbone'
         )
     fitting = own.keys() & weights.keys() - {text.split(' ', 1)[0] for text in misshapen}
     spoiled = [key for key in own if key in fitting and not weights[key].isfinite().all()]
@@ -176,11 +172,6 @@ def _below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 def is_mspn(weights: Mapping[str, Any]) -> bool:
     """Tell whether the keys are those of ``MSPNBackbone`` or of MMPose's ``MSPN``."""
     return any(key.startswith('multi_stage_mspn.') for key in weights)
-
-
-def is_resnet(weights: Mapping[str, Any]) -> bool:
-    """Tell whether the keys are those of a ResNet in torchvision's layout."""
-    return 'conv1.weight' in weights and 'layer1.0.conv1.weight' in weights
 
 
 def convert_resnet(
@@ -218,7 +209,7 @@ def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tens
 
     Weights without any of a stage are not judged.
     """
-    if not is_mspn(weights):
+    if not is_mspn(weights) or not is_mspn(own):
         return
     theirs, ours = _settings(weights), _settings(own)
     hints = {
@@ -234,7 +225,7 @@ def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tens
                 f'the checkpoint has {name}={theirs[name]} and the backbone {name}={ours[name]}; '
                 f'set {name}={theirs[name]}{hints.get(name, "")}'
             )
-    _check_stem_and_shapes(weights, own)
+    _check_layers(weights, own)
 
 
 def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
@@ -245,19 +236,12 @@ def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> No
             f'the ResNet has {theirs} blocks and the backbone num_blocks={ours}; set the one to '
             'fit the other'
         )
-    if not any(key.endswith('.conv3.weight') for key in weights):
-        raise SettingError(
-            'the ResNet has blocks of two convolutions, as ResNet-18 and 34 have; the stages are '
-            'made of bottlenecks, as ResNet-50, 101 and 152 are'
-        )
-    _check_stem_and_shapes(weights, own)
+    _check_layers(weights, own)
 
 
-def describe_keys(keys: Mapping[str, Sequence[str]], shown: int = 4) -> list[str]:
+def describe_keys(keys: Mapping[str, Sequence[str]]) -> list[str]:
     """Say of each kind of keys how many there are and which; kinds without any are left out."""
-    return [
-        f'{len(names)} {kind}: {first_few(names, shown)}' for kind, names in keys.items() if names
-    ]
+    return [f'{len(names)} {kind}: {first_few(names)}' for kind, names in keys.items() if names]
 
 
 def shape_differences(weights: Mapping[str, Any], own: Mapping[str, Tensor]) -> list[str]:
@@ -274,18 +258,12 @@ def shape_of(value: Any) -> Any:
     return list(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def _check_layers(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     strangers = [key for key in weights if key.startswith('top.') and key not in own]
-    if strangers:
+    if different := strangers or shape_differences(weights, own):
         raise SettingError(
-            'norm_cfg gives the backbone other norm layers than the file has: '
-            + first_few(strangers)
-        )
-    wrong = shape_differences(weights, own)
-    if wrong:
-        raise SettingError(
-            'unit_channels, stem_channels or double_channels give the backbone other channels '
-            f'than the file has: {first_few(wrong)}'
+            'norm_cfg, unit_channels, stem_channels or double_channels give the backbone other '
+            f'layers than the file has: {first_few(different)}'
         )
 
 
@@ -293,16 +271,12 @@ def _settings(weights: Mapping[str, Any]) -> dict[str, Any]:
     """The backbone's settings that the names of its weights give away."""
     stages = {int(key.split('.')[1]) for key in weights if key.startswith('multi_stage_mspn.')}
     aggregation = any('.out_skip1.' in key for key in weights)
-    return dict(
-        num_stages=1 + max(stages), num_blocks=_num_blocks(weights), aggregation=aggregation
-    )
+    blocks = _num_blocks(weights)
+    return dict(num_stages=1 + max(stages), num_blocks=blocks, aggregation=aggregation)
 
 
 def _num_blocks(weights: Mapping[str, Any]) -> list[int]:
-    blocks: dict[int, int] = {}
-    for key in weights:
-        match = re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key)
-        if match:
-            unit, block = int(match[1]), int(match[2])
-            blocks[unit] = max(blocks.get(unit, 0), block + 1)
-    return [blocks[unit] for unit in sorted(blocks)]
+    matches = (re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key) for key in weights)
+    blocks = {(int(match[1]), int(match[2])) for match in matches if match}
+    counts = Counter(unit for unit, _ in blocks)
+    return [counts[unit] for unit in sorted(counts)]

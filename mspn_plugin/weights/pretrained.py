@@ -5,14 +5,7 @@ from typing import Any
 from torch import nn
 
 from ..errors import SettingError, first_few, naming
-from .loading import (
-    check_origin,
-    check_resnet,
-    convert_resnet,
-    is_mspn,
-    is_resnet,
-    read_backbone_weights,
-)
+from .loading import check_origin, check_resnet, convert_resnet, is_mspn, read_backbone_weights
 
 
 def load_pretrained(
@@ -44,7 +37,7 @@ def load_pretrained(
         if is_mspn(weights):
             network.load_state_dict(weights)
             return
-        if not is_resnet(weights):
+        if 'conv1.weight' not in weights or 'layer1.0.conv1.weight' not in weights:
             raise SettingError(
                 "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
                 + first_few(list(weights))

@@ -577,7 +577,7 @@ class TestPretrained:
         'file, settings, message',
         [
             ({'num_blocks': (2, 2)}, {}, r'resnet50.pth: .*\[2, 2\] .*num_blocks=\[1, 2\]'),
-            ({'depth': 18}, {}, 'two convolutions'),
+            ({'depth': 18}, {}, r'conv1\.weight \[64, 64, 3, 3\] instead of'),
             ({}, {'stem_channels': 32}, r'stem_channels.*top.top.0.conv.weight \[64, 3, 7, 7\]'),
             ({}, {'double_channels': False}, 'double_channels'),
             ({}, {'norm_cfg': {'type': 'GN', 'num_groups': 2}}, 'norm_cfg'),
