@@ -99,16 +99,10 @@ def check_images(dataset: BaseDataset, name: str) -> None:
     """Check that a data set's images exist."""
     paths = list(dict.fromkeys(info.get('img_path') or '' for info in records(dataset)))
     missing = missing_files(paths)
-    for folder in {os.path.dirname(path) for path in missing}:
-        if not os.path.isdir(folder or '.'):
-            raise SettingError(
-                f'{name}: the folder of images {folder} does not exist; it follows from '
-                '`data_root` and `data_prefix` of the data set'
-            )
     if missing:
         raise SettingError(
             f'{name}: {len(missing)} of {len(paths)} images that {dataset.ann_file} names do not '
-            f'exist: {first_few(missing, 5)}'
+            f'exist: {first_few(missing)}. Their folder follows from `data_root` and `data_prefix`'
         )
 
 
@@ -123,20 +117,8 @@ def records(dataset: BaseDataset) -> Iterator[Any]:
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
-    """Tell which local files are missing, by one look at each folder."""
-    names: dict[str, set[str]] = {}
-    missing = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        if not path or '://' in path:
-            continue
-        if folder not in names:
-            names[folder] = (
-                set(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else set()
-            )
-        if name not in names[folder]:
-            missing.append(path)
-    return missing
+    """Tell which local files are missing."""
+    return [path for path in paths if path and '://' not in path and not os.path.exists(path)]
 
 
 def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:

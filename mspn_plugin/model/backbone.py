@@ -23,13 +23,7 @@ from .stage import EXPANSION, Stage
 
 
 class Stem(nn.Module):
-    """What stands in front of the first stage: a 7x7 convolution and a max pooling, as in ResNet.
-
-    Args:
-        channels (int): Channels of the output.
-        norm_cfg (dict): The norm layer.
-        act_cfg (dict): The activation.
-    """
+    """What stands before the first stage: a 7x7 convolution and a max pooling, as in ResNet."""
 
     def __init__(self, channels: int, norm_cfg: dict[str, Any], act_cfg: dict[str, Any]) -> None:
         super().__init__()
@@ -239,14 +233,7 @@ class MSPNBackbone(BaseModule):
             )
 
     def train(self, mode: bool = True) -> 'MSPNBackbone':
-        """Set training mode, but for what ``frozen_stages`` and ``norm_eval`` keep in evaluation.
-
-        Args:
-            mode (bool): Whether to train.
-
-        Returns:
-            MSPNBackbone: The module itself.
-        """
+        """Set training mode, but for what ``frozen_stages`` and ``norm_eval`` keep from it."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()

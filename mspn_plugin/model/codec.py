@@ -85,11 +85,6 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 'a heatmap pixel must be a whole number of input pixels wide and high, as with '
                 '(48, 64) and (192, 256)'
             )
-        if unbiased and min(self.heatmap_size) < 3:
-            raise SettingError(
-                f'heatmap_size={self.heatmap_size} is too small for unbiased=True, which needs at '
-                'least 3 pixels each way'
-            )
         if blur_kernel_size not in range(1, _LARGEST_BLUR + 1, 2):
             raise SettingError(
                 f'blur_kernel_size={blur_kernel_size!r} must be an odd number from 1 to '
@@ -184,20 +179,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
         Returns:
             Tensor: float32 targets from 0 to 255, shape (B, K, H, W).
-
-        Raises:
-            SettingError: If the shapes do not fit each other, or there is no such level.
         """
-        if keypoints.shape[-1:] != (2,) or keypoints.shape[:-1] != weights.shape:
-            raise SettingError(
-                f'keypoints have shape {tuple(keypoints.shape)} and weights '
-                f'{tuple(weights.shape)}: (B, K, 2) and (B, K) fit'
-            )
-        if not 0 <= level < self.num_levels:
-            raise SettingError(
-                f'level={level} does not exist: kernel_sizes={self.kernel_sizes} make the levels '
-                f'0 to {self.num_levels - 1}'
-            )
         cells, inside = self._cells(keypoints.float())
         return self._draw(cells, inside & (weights > 0), slice(level, level + 1)).squeeze(0)
 
@@ -350,15 +332,11 @@ def _kernel_sizes(value: Sequence[int]) -> tuple[int, ...]:
         sizes = tuple(operator.index(size) for size in value)
     except TypeError:
         sizes = ()
-    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
+    are_odd = all(size > 0 and size % 2 == 1 for size in sizes)
+    if not sizes or not are_odd or sizes != tuple(sorted(sizes, reverse=True)):
         raise SettingError(
-            f'kernel_sizes={value!r} must be one odd positive number for each level, such as '
-            '(15, 11, 9, 7, 5)'
-        )
-    coarse_to_fine = tuple(sorted(sizes, reverse=True))
-    if sizes != coarse_to_fine:
-        raise SettingError(
-            f'kernel_sizes={value!r} do not go from coarse to fine, which would be {coarse_to_fine}'
+            f'kernel_sizes={value!r} must be one odd positive number for each level, from coarse '
+            'to fine, such as (15, 11, 9, 7, 5)'
         )
     return sizes
 
@@ -368,17 +346,12 @@ def _one_instance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (1, K, 2) and their visibility (1, K), float32."""
     keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
-    if keypoints.ndim != 3 or keypoints.shape[0] != 1 or keypoints.shape[2] != 2:
-        raise SettingError(
-            f'keypoints have shape {keypoints.shape} instead of (1, K, 2), one instance with K '
-            'keypoints'
-        )
-    shape = keypoints.shape[:2]
+    shape = (1, *keypoints.shape[1:2])
     visible = np.ones(shape) if keypoints_visible is None else np.asarray(keypoints_visible)
-    if visible.shape != shape:
+    if keypoints.shape != (*shape, 2) or visible.shape != shape:
         raise SettingError(
-            f'keypoints_visible has shape {visible.shape} instead of {shape}, one value for each '
-            f'of the keypoints of shape {keypoints.shape}'
+            f'keypoints have shape {keypoints.shape} and keypoints_visible {visible.shape} instead '
+            'of (1, K, 2) and (1, K), one instance with K keypoints'
         )
     wrong = ~np.isfinite(keypoints).all(axis=2) & (visible >= 0.5)
     if wrong.any():

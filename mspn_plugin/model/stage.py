@@ -33,15 +33,7 @@ class Aggregated(NamedTuple):
 
 
 class Bottleneck(nn.Module):
-    """ResNet's bottleneck block: 1x1, 3x3 (which carries the stride) and 1x1 convolutions.
-
-    Args:
-        in_channels (int): Channels of the input.
-        mid_channels (int): Channels of the 3x3 convolution. The output has four times as many.
-        stride (int): 1 or 2.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
-    """
+    """ResNet's bottleneck block: 1x1, 3x3 (which carries the stride) and 1x1 convolutions."""
 
     def __init__(
         self,
@@ -85,9 +77,6 @@ class DownUnit(nn.Sequential):
 
     The paper spends the computation here (section 3.1): with ResNet-50's blocks the four units
     hold 3, 4, 6 and 3 bottlenecks, while the way up has one convolution per scale and input.
-
-    Args:
-        num_blocks (int): The number of bottlenecks; the others are those of the first one.
     """
 
     def __init__(
@@ -133,8 +122,6 @@ class UpUnit(nn.Module):
         aggregation (bool): Whether the next stage aggregates this one's features.
         handed_channels (int): Channels of the feature that starts the next stage. 0 for every unit
             but the finest, and in the last stage.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
     """
 
     def __init__(
@@ -220,8 +207,6 @@ class Stage(nn.Module):
         aggregation (bool): Whether the next stage aggregates this one's features.
         with_cp (bool): Whether each unit is computed again in the backward pass, instead of
             keeping its inner activations.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
     """
 
     def __init__(

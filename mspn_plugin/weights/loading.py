@@ -58,34 +58,16 @@ CheckpointLoader.register_scheme('', _explained(load_from_local), force=True)
 CheckpointLoader.register_scheme(['http://', 'https://'], _explained(load_from_http), force=True)
 
 
-def read_checkpoint(checkpoint: str | Path, map_location: str = 'cpu') -> Any:
+def read_checkpoint(checkpoint: str | Path) -> Any:
     """Read a checkpoint as MMEngine does.
 
     Args:
         checkpoint (str | Path): A file, a URL or ``torchvision://NAME``.
-        map_location (str): The device to load to.
 
     Raises:
         SettingError: If there is none, or it is damaged or could run code.
     """
-    return CheckpointLoader.load_checkpoint(str(checkpoint), map_location)
-
-
-def read_backbone_weights(
-    checkpoint: str, prefix: str | None = None, map_location: str = 'cpu'
-) -> dict[str, Tensor]:
-    """Read a file's weights, without what stands in front of a backbone's names.
-
-    Args:
-        checkpoint (str): A file, a URL or ``torchvision://NAME``.
-        prefix (str, optional): Only keys that start with it are taken, without it. By default it is
-            ``backbone.`` if the file has such keys.
-        map_location (str): The device to load to.
-    """
-    weights = weights_in(read_checkpoint(checkpoint, map_location))
-    if prefix is None and any(key.startswith('backbone.') for key in weights):
-        prefix = 'backbone.'
-    return weights if prefix is None else _below(weights, prefix.rstrip('.') + '.')
+    return CheckpointLoader.load_checkpoint(str(checkpoint), 'cpu')
 
 
 def weights_in(
@@ -130,7 +112,7 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
         for key, value in weights_in(checkpoint, ['state_dict']).items()
     }
     own = model.state_dict()
-    check_backbone_weights(_below(weights, 'backbone.'), _below(own, 'backbone.'))
+    check_backbone_weights(weights_below(weights, 'backbone.'), weights_below(own, 'backbone.'))
     missing = [key for key in own if key not in weights and not key.endswith('batches_tracked')]
     misshapen = shape_differences(weights, own)
     part = '' if whole else 'backbone.'
@@ -164,7 +146,7 @@ def check_origin(weights: Mapping[str, Any]) -> None:
         )
 
 
-def _below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def weights_below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The weights whose names start with a prefix, without it."""
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 

@@ -5,15 +5,19 @@ from typing import Any
 from torch import nn
 
 from ..errors import SettingError, first_few, naming
-from .loading import check_origin, check_resnet, convert_resnet, is_mspn, read_backbone_weights
+from .loading import (
+    check_origin,
+    check_resnet,
+    convert_resnet,
+    is_mspn,
+    read_checkpoint,
+    weights_below,
+    weights_in,
+)
 
 
 def load_pretrained(
-    backbone: nn.Module,
-    checkpoint: str,
-    stages: str = 'all',
-    prefix: str | None = None,
-    map_location: str = 'cpu',
+    backbone: nn.Module, checkpoint: str, stages: str = 'all', prefix: str = 'backbone.'
 ) -> None:
     """Load a ResNet or a network of its own kind into an ``MSPNBackbone``.
 
@@ -22,8 +26,7 @@ def load_pretrained(
         checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them: a ResNet
             in torchvision's layout, or this network, alone or inside of an estimator.
         stages (str): Whether a ResNet goes into ``'all'`` stages or only into the ``'first'``.
-        prefix (str, optional): Only weights whose names start so are taken, without it.
-        map_location (str): The device to load to.
+        prefix (str): If the file has weights whose names start so, only these are taken.
 
     Raises:
         SettingError: If the file is missing or does not fit the network; it names the file.
@@ -32,7 +35,8 @@ def load_pretrained(
         raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
     network: Any = backbone
     with naming(f'init_cfg names the checkpoint {checkpoint}'):
-        weights = read_backbone_weights(checkpoint, prefix, map_location)
+        weights = weights_in(read_checkpoint(checkpoint))
+        weights = weights_below(weights, prefix.rstrip('.') + '.') or weights
         check_origin(weights)
         if is_mspn(weights):
             network.load_state_dict(weights)
