@@ -10,15 +10,10 @@ SHOWN = 5
 
 
 class Kind(NamedTuple):
-    """A kind of fault.
+    """A kind of fault: what has it, what is wrong, and how bad it is for training and evaluation.
 
-    Attributes:
-        unit (str): What has the fault: ``file``, ``annotation``, ``entry`` (of ``images``),
-            ``image`` (a file), ``detection`` or ``setting``.
-        text (str): What is wrong, and what comes of it.
-        training (str | None): :data:`ERROR` if it would end or spoil training, :data:`WARNING` if
-            data are lost or may be wrong, None if it does no harm there.
-        evaluation (str | None): The same for validation and test.
+    :data:`ERROR` would end or spoil a run, :data:`WARNING` loses data or may be wrong, and None
+    does no harm.
     """
 
     unit: str

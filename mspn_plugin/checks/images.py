@@ -15,12 +15,7 @@ from .faults import Found, Kind
 
 
 class ImageFile(NamedTuple):
-    """An image to look at.
-
-    Attributes:
-        path (str): Where it lies.
-        size (tuple[float, float] | None): Width and height that the annotations state.
-    """
+    """An image to look at, and the width and height that the annotations state."""
 
     path: str
     size: tuple[float, float] | None = None
@@ -35,16 +30,9 @@ class Loader(NamedTuple):
 
 
 def examine_images(images: Sequence[ImageFile], loader: Loader, workers: int, name: str) -> Found:
-    """Read images and look for faults.
+    """Read images and look for faults; ``name`` is what the progress is shown as.
 
-    Args:
-        images (Sequence[ImageFile]): The images.
-        loader (Loader): How to read them.
-        workers (int): How many threads read; decoders run beside each other.
-        name (str): What the progress is shown as.
-
-    Returns:
-        dict[Kind, list[str]]: Places by kind of fault.
+    Threads read beside each other, because decoders let go of Python's lock.
     """
     found: Found = defaultdict(list)
     progress: dict[str, Any] = dict(max_workers=workers, unit='img', desc=name, leave=False)

@@ -30,16 +30,10 @@ from .sources import Source, sources
 
 @dataclass
 class Report:
-    """What was found.
-
-    Attributes:
-        findings (dict[str, list[Finding]]): By what was looked at, a data set or a setting.
-        facts (dict[str, str]): A line on each data set.
-        cost (RunCost | None): What training would cost.
-    """
+    """What was found, by what was looked at: a data set or a setting."""
 
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)  # a line on each data set
     cost: run_cost.RunCost | None = None
 
     def errors(self) -> list[Finding]:
@@ -119,8 +113,7 @@ def _check_source(
     report.facts[name] = source.ann_file
     if examined is not None:
         report.facts[name] += (
-            f': {examined.annotations} annotations, {examined.usable} usable persons, '
-            f'{examined.crowds} crowd regions, which COCO ignores'
+            f': {examined.annotations} annotations, {examined.usable} usable persons'
         )
     dataset = None
     if faults.UNREADABLE not in found:

@@ -166,9 +166,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         )
 
     def draw(self, keypoints: Tensor, weights: Tensor, level: int) -> Tensor:
-        """Draw a batch of instances on one level, on the keypoints' device.
-
-        The heatmaps equal those of :meth:`encode`.
+        """Draw a batch of instances on one level, on the keypoints' device, as :meth:`encode` does.
 
         Args:
             keypoints (Tensor): Keypoints in input pixels, shape (B, K, 2), such as stacked
@@ -217,10 +215,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return self._constants[device]
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Read one instance's keypoints from its heatmaps, as :meth:`locate` does.
-
-        Args:
-            encoded (np.ndarray): Heatmaps of shape (K, H, W).
+        """Read one instance's keypoints from its heatmaps (K, H, W), as :meth:`locate` does.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Keypoints (1, K, 2) in input pixels and scores (1, K).
@@ -229,15 +224,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return keypoints.numpy(), scores.numpy()
 
     def batch_decode(self, batch_encoded: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Read a batch's keypoints from its heatmaps, as :meth:`locate` does.
-
-        Args:
-            batch_encoded (Tensor): Heatmaps of shape (B, K, H, W).
-
-        Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For each instance keypoints (1, K, 2) in
-            input pixels and scores (1, K).
-        """
+        """Do what :meth:`decode` does for the heatmaps (B, K, H, W) of a batch, in a list each."""
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())
 
@@ -299,13 +286,11 @@ def _decay(kernel_size: int) -> float:
 
 
 def _impulse_profiles(size: int, kernel_sizes: Sequence[int]) -> Tensor:
-    """What OpenCV's Gaussian blurs make of a single 1 on a line, for each place of the 1.
+    """What OpenCV's Gaussian blurs make of a single 1 on a line, (kernels, size, size).
 
-    The blur is separable: a blurred pixel is the product of such a profile for its column and one
-    for its row. At its ends the line is reflected without repeating the last pixel.
-
-    Returns:
-        Tensor: float32 of shape (kernels, size, size). Row i is for a 1 at i, with the maximum 1.
+    Row i is for a 1 at i. The blur is separable: a blurred pixel is the product of such a profile
+    for its column and one for its row. At its ends the line is reflected without repeating the last
+    pixel.
     """
     place = np.arange(size)[:, None]
     period = max(2 * (size - 1), 1)

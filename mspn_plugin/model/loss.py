@@ -26,9 +26,6 @@ def keypoint_errors(output: Tensor, target: Tensor, target_weights: Tensor | Non
 
     Returns:
         Tensor: Errors of shape (B, K), float32 (float64 for float64 heatmaps).
-
-    Raises:
-        SettingError: If the shapes do not fit each other.
     """
     # PyTorch would stretch the one to fit the other.
     weighted = output.shape[:2] if target_weights is None else target_weights.shape

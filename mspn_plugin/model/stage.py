@@ -23,9 +23,7 @@ EXPANSION = 4
 class Aggregated(NamedTuple):
     """What one scale of a stage gives the same scale of the next (paper, section 3.2).
 
-    Attributes:
-        down (Tensor): From the way down, shape (B, C, h, w) with the C of the down unit.
-        up (Tensor): From the way up, of the same shape.
+    Both are (B, C, h, w) with the C of the down unit.
     """
 
     down: Tensor
@@ -94,12 +92,7 @@ class DownUnit(nn.Sequential):
         super().__init__(*blocks)
 
     def forward(self, x: Tensor, aggregated: Aggregated | None = None) -> Tensor:
-        """Compute this scale's feature from the next finer one's, in the shapes of a bottleneck.
-
-        Args:
-            x (Tensor): The next finer scale's feature.
-            aggregated (Aggregated, optional): What the previous stage gave for this scale.
-        """
+        """Compute this scale's feature from the next finer one's and what the last stage gave."""
         for block in self:
             x = block(x)
         if aggregated is not None:
@@ -167,9 +160,8 @@ class UpUnit(nn.Module):
             hand_on (bool): Whether a next stage runs and needs what this unit can give it.
 
         Returns:
-            tuple: The up feature (B, unit_channels, h, w), the features for the next stage's
-            aggregation (None where there is none), and the feature that starts the next stage,
-            (B, handed_channels, h, w) (None but for the finest unit).
+            tuple: The up feature (B, unit_channels, h, w), what the next stage aggregates, and the
+            feature that starts it, (B, handed_channels, h, w); None where there is none.
         """
         up = self.in_skip(down)
         if coarser is not None:
@@ -184,15 +176,10 @@ class UpUnit(nn.Module):
 
 
 class NextStageInput(NamedTuple):
-    """What a stage hands on to the next.
+    """What a stage hands on to the next."""
 
-    Attributes:
-        feature (Tensor): The feature that the next stage starts from, (B, stem_channels, h, w).
-        aggregated (list[Aggregated | None]): What each scale gives, finest first.
-    """
-
-    feature: Tensor
-    aggregated: list[Aggregated | None]
+    feature: Tensor  # that the next stage starts from, (B, stem_channels, h, w)
+    aggregated: list[Aggregated | None]  # what each scale gives, finest first
 
 
 class Stage(nn.Module):
@@ -267,10 +254,8 @@ class Stage(nn.Module):
         """Run the stage.
 
         Args:
-            x (Tensor): The stem's output or the feature that the previous stage handed on,
-                (B, in_channels, h, w).
-            aggregated (list[Aggregated | None], optional): What the previous stage's scales give,
-                finest first.
+            x (Tensor): What the stem or the previous stage gave, (B, in_channels, h, w).
+            aggregated (list[Aggregated | None], optional): What its scales gave, finest first.
             hand_on (bool): Whether a next stage runs.
 
         Returns:

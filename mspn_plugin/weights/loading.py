@@ -59,10 +59,7 @@ CheckpointLoader.register_scheme(['http://', 'https://'], _explained(load_from_h
 
 
 def read_checkpoint(checkpoint: str | Path) -> Any:
-    """Read a checkpoint as MMEngine does.
-
-    Args:
-        checkpoint (str | Path): A file, a URL or ``torchvision://NAME``.
+    """Read a checkpoint, a file, a URL or ``torchvision://NAME``, as MMEngine does.
 
     Raises:
         SettingError: If there is none, or it is damaged or could run code.
@@ -73,11 +70,9 @@ def read_checkpoint(checkpoint: str | Path) -> Any:
 def weights_in(
     checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
 ) -> dict[str, Any]:
-    """The weights of what a file held, without wrappers and a prefix ``module.``.
+    """The weights of what a file held, without wrappers of these names and a prefix ``module.``.
 
-    Args:
-        checkpoint: A state dict, or a dict that has one under the name of a wrapper.
-        wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
+    MMEngine knows the wrapper ``state_dict`` alone.
     """
     for wrapper in wrappers:
         if isinstance(checkpoint, Mapping):
@@ -91,13 +86,8 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
     """Compare a checkpoint with the estimator that it is to be loaded into.
 
     MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
-    number of keypoints is trained from a trained network; anything else is a mistake.
-
-    Args:
-        checkpoint: What was read from the file.
-        model (nn.Module): The estimator.
-        whole (bool): Whether all of the estimator must get its weights, as for a test or to resume
-            a training, or only its backbone.
+    number of keypoints is trained from a trained network; anything else is a mistake. For a test
+    and to resume a training the whole estimator must get its weights, otherwise only its backbone.
 
     Returns:
         list[str]: The weights that will be skipped or keep their start, in words.
@@ -162,15 +152,8 @@ def convert_resnet(
     """Name a ResNet's weights, in torchvision's layout, as ``MSPNBackbone`` names them.
 
     A stage's way down has the blocks of a ResNet, so that weights trained on ImageNet fit the stem
-    and every stage. The classifier is left out, and so are layers that a stage has no units for.
-
-    Args:
-        weights (Mapping[str, Tensor]): A ResNet of bottlenecks, such as ResNet-50.
-        stages (Sequence[int]): Indices of the stages that are to get the weights.
-        num_units (int): The number of down units of a stage.
-
-    Returns:
-        dict[str, Tensor]: The stem's and these stages' weights.
+    and every stage; the stages of these indices get them. The classifier is left out, and so are
+    layers that a stage has no units for.
     """
     converted: dict[str, Tensor] = {}
     for key, value in weights.items():

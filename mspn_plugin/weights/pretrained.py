@@ -21,12 +21,9 @@ def load_pretrained(
 ) -> None:
     """Load a ResNet or a network of its own kind into an ``MSPNBackbone``.
 
-    Args:
-        backbone (nn.Module): The backbone.
-        checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them: a ResNet
-            in torchvision's layout, or this network, alone or inside of an estimator.
-        stages (str): Whether a ResNet goes into ``'all'`` stages or only into the ``'first'``.
-        prefix (str): If the file has weights whose names start so, only these are taken.
+    The file is a ResNet in torchvision's layout, or this network, alone or inside of an estimator.
+    A ResNet goes into ``'all'`` stages or only into the ``'first'``. If the file has weights whose
+    names start with ``prefix``, only these are taken.
 
     Raises:
         SettingError: If the file is missing or does not fit the network; it names the file.
