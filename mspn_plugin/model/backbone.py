@@ -116,9 +116,9 @@ class MSPNBackbone(BaseModule):
             with_cp=with_cp,
         )
         blocks = list(num_blocks) if isinstance(num_blocks, Sequence) else []
-        if len(blocks) != num_units or not all(is_whole(n) and n >= 1 for n in blocks):
+        if len(blocks) != num_units or not all(is_whole(n) and 1 <= n <= 128 for n in blocks):
             raise SettingError(
-                f'num_blocks={blocks or num_blocks!r} must give a number of at least 1 for each of '
+                f'num_blocks={blocks or num_blocks!r} must give a number from 1 to 128 for each of '
                 f'num_units={num_units} units'
             )
         if not is_whole(frozen_stages) or not -1 <= frozen_stages <= num_stages:

@@ -425,8 +425,11 @@ class TestBadInput:
     @pytest.mark.parametrize(
         'settings, message',
         [
-            ({'num_stages': 0}, 'num_stages=0 must be at least 1'),
-            ({'num_units': 0, 'num_blocks': ()}, 'num_units=0 must be at least 1'),
+            ({'num_stages': 0}, 'num_stages=0 must be a whole number from 1 to 64'),
+            ({'num_stages': 10**9}, 'num_stages=1000000000 must be a whole number from 1 to 64'),
+            ({'num_units': 0, 'num_blocks': ()}, 'num_units=0 must be a whole number'),
+            ({'unit_channels': 10**9}, 'unit_channels=1000000000 .* from 1 to 4096'),
+            ({'num_blocks': (1, 10**9)}, r'num_blocks=\[1, 1000000000\] .* from 1 to 128'),
             ({'num_units': 3}, r'num_blocks=\[1, 2\] .* num_units=3'),
             ({'num_blocks': (1, 0)}, r'num_blocks=\[1, 0\]'),
             ({'unit_channels': 0}, 'unit_channels=0'),
