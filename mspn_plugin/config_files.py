@@ -45,14 +45,7 @@ def config_names() -> list[str]:
 
 
 def find_config(name: str) -> str:
-    """The file that a config's name stands for.
-
-    Args:
-        name (str): A file; ``package::path`` as MMEngine takes it, with or without ``.py``; or a
-            name of :func:`config_names`.
-
-    Returns:
-        str: The file's path.
+    """The path of a file, of ``package::path`` as MMEngine takes it, or of a config of the plugin.
 
     Raises:
         SettingError: If there is no such file.
@@ -69,14 +62,7 @@ def find_config(name: str) -> str:
 
 
 def read_config(file: str | Path, cfg_options: Mapping[str, Any] = {}) -> Config:
-    """Read a model's config.
-
-    Args:
-        file (str | Path): The config's file.
-        cfg_options (Mapping): Settings that replace the config's, by dotted names.
-
-    Returns:
-        Config: The config.
+    """Read a model's config, and replace settings of it by dotted names.
 
     Raises:
         SettingError: If there is no such file, or it is no config of a model.

@@ -47,12 +47,8 @@ def in_one_line(error: BaseException, length: int = 300) -> str:
 def plain_message(error: BaseException) -> str | None:
     """The one message that an error amounts to, where it is a user's to mend.
 
-    Args:
-        error (BaseException): An exception.
-
-    Returns:
-        str | None: What the :class:`SettingError` says that it is or was raised from, or that
-        ``LoadImage`` could not read an image; None for any other error, whose traceback is needed.
+    It is what a :class:`SettingError` says, or that ``LoadImage`` could not read an image; of what
+    the error is or was raised from. None for any other error, whose traceback is needed.
     """
     link: BaseException | None = error
     while link is not None:

@@ -15,9 +15,7 @@ from .errors import SettingError
 
 
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file, local or a URL.
-
-    ``NaN`` and ``Infinity`` are read as numbers, as MMPose's readers do.
+    """Read a JSON file, local or a URL, with ``NaN`` and ``Infinity``, as MMPose's readers do.
 
     Raises:
         SettingError: If there is none, or it is not JSON.
@@ -42,9 +40,7 @@ def unfinished_name(path: Path) -> Path:
 def writing(path: Path) -> Iterator[Path]:
     """Write a file as a whole: what was there stays until all of the new one is on disk.
 
-    Yields:
-        Path: The name to write to. It becomes ``path`` if the block ends well, and is deleted
-        otherwise.
+    It is written under the name that is given, which becomes ``path`` if the block ends well.
     """
     unfinished = unfinished_name(path)
     try:
@@ -58,11 +54,7 @@ def writing(path: Path) -> Iterator[Path]:
 def new_folder(path: str | Path) -> Iterator[Path]:
     """Fill a folder that is new or empty as a whole: it stays as it was if the block fails.
 
-    Args:
-        path (str | Path): The folder.
-
-    Yields:
-        Path: A hidden folder to write to, whose content ``path`` gets if the block ends well.
+    What is written to the folder that is given, a hidden one, stands in ``path`` afterwards.
 
     Raises:
         SettingError: If ``path`` is a file or not empty.

@@ -13,6 +13,9 @@ DEFAULT_INIT = (
 )
 """Convolutions start by Kaiming's rule, and norms as the identity."""
 
+_MOST = {'num_stages': 64, 'num_units': 10}
+"""More than these, a slip of the hand, would fill the memory before anything is said."""
+
 
 def is_whole(value: Any) -> bool:
     """Tell whether a value is a whole number; True and False are none."""
@@ -20,10 +23,11 @@ def is_whole(value: Any) -> bool:
 
 
 def check_counts(**counts: Any) -> None:
-    """Raise a :class:`SettingError` for a setting that is no whole number of at least 1."""
+    """Raise a :class:`SettingError` for a setting that is no whole number, or an absurd one."""
     for name, count in counts.items():
-        if not is_whole(count) or count < 1:
-            raise SettingError(f'{name}={count!r} must be at least 1, and a whole number')
+        most = _MOST.get(name, 4096)
+        if not is_whole(count) or not 1 <= count <= most:
+            raise SettingError(f'{name}={count!r} must be a whole number from 1 to {most}')
 
 
 def check_switches(**switches: Any) -> None:

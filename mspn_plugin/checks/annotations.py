@@ -29,24 +29,13 @@ Size = tuple[float, float]
 
 
 class Examined(NamedTuple):
-    """What was found in a file of annotations.
-
-    Attributes:
-        found (dict[Kind, list[str]]): Places by kind of fault.
-        sizes (dict[str, tuple[float, float]]): Width and height of each image by its file name,
-            where the file states them.
-        ids (set[int]): The ids of the images.
-        annotations (int): How many annotations there are.
-        usable (int): How many of them can be trained on.
-        crowds (int): How many are crowd regions, which COCO ignores.
-    """
+    """What was found in a file of annotations."""
 
     found: Found
-    sizes: dict[str, Size]
-    ids: set[int]
-    annotations: int = 0
-    usable: int = 0
-    crowds: int = 0
+    sizes: dict[str, Size]  # width and height of each image by its file name
+    ids: set[int]  # of the images
+    annotations: int
+    usable: int  # annotations that can be trained on
 
 
 def examine(
@@ -55,17 +44,10 @@ def examine(
     dataset: str = 'CocoDataset',
     with_area: bool = True,
 ) -> Examined | None:
-    """Look for every fault of a file of annotations.
+    """Look for every fault of a file of annotations; None for a format other than COCO's.
 
-    Args:
-        content: The file's content.
-        num_keypoints (int, optional): How many keypoints the data set class declares; not compared
-            without.
-        dataset (str): The data set class, which says where keypoints are looked for.
-        with_area (bool): Whether evaluation needs ``area``, as COCO's does.
-
-    Returns:
-        Examined | None: The faults; None for a format other than COCO's.
+    The data set class says how many keypoints there are (not compared without) and where they
+    stand. ``with_area`` tells whether evaluation needs ``area``, as COCO's does.
     """
     if not isinstance(content, dict):
         return None
@@ -80,7 +62,7 @@ def examine(
         categories = None
     category_ids = [c.get('id') for c in categories or [] if isinstance(c, dict)]
     seen: Counter = Counter()
-    usable = crowds = 0
+    usable = 0
     for index, entry in enumerate(content['annotations']):
         entry = entry if isinstance(entry, dict) else {}
         place = f'id {entry["id"]}' if 'id' in entry else f'annotations[{index}]'
@@ -95,7 +77,6 @@ def examine(
         is_crowd = entry.get('iscrowd', 0)
         if is_crowd not in (0, 1):
             found[faults.CROWD_MALFORMED].append(place)
-        crowds += is_crowd == 1
         if 'bbox' not in entry or any(field not in entry for field in fields):
             found[faults.INCOMPLETE].append(place)
             continue
@@ -126,8 +107,7 @@ def examine(
             usable += is_person
     if not usable:
         found[faults.NO_INSTANCE].append(f'{len(content["annotations"])} annotations')
-    ids = set(sizes)
-    return Examined(found, sizes_by_name, ids, len(content['annotations']), usable, crowds)
+    return Examined(found, sizes_by_name, set(sizes), len(content['annotations']), usable)
 
 
 def _image_sizes(images: Sequence[Any], found: Found) -> tuple[dict[int, Size], dict[str, Size]]:
@@ -178,15 +158,7 @@ def _overlaps(box: Sequence[float], size: Size) -> bool:
 
 
 def examine_detections(content: Any, image_ids: set[int]) -> Found:
-    """Look for every fault of a file of COCO detection results (``bbox_file``).
-
-    Args:
-        content: The file's content.
-        image_ids (set[int]): The ids of the images that the annotations have.
-
-    Returns:
-        dict[Kind, list[str]]: Places by kind of fault.
-    """
+    """Look for every fault of a file of COCO detection results (``bbox_file``)."""
     found: Found = defaultdict(list)
     if not isinstance(content, list):
         found[faults.UNREADABLE].append('a list of detections is expected')

@@ -56,17 +56,8 @@ class RunCost:
 def measure(cfg: Config, model: nn.Module, device: str, seconds: float = 10.0) -> RunCost:
     """Measure some steps of a training on its own data.
 
-    The weights of the model are changed; a learning rate near 0 keeps them finite.
-
-    Args:
-        cfg (Config): The config, whose data set can be built.
-        model (nn.Module): Its model.
-        device (str): The torch device to train on.
-        seconds (float): How long to measure the network, and again the loading. At least two steps
-            and two batches are measured.
-
-    Returns:
-        RunCost: The cost.
+    The weights of the model are changed; a learning rate near 0 keeps them finite. The network is
+    measured for so many seconds, and again the loading, but at least twice.
 
     Raises:
         SettingError: If there is no batch.

@@ -10,15 +10,10 @@ SHOWN = 5
 
 
 class Kind(NamedTuple):
-    """A kind of fault.
+    """A kind of fault: what has it, what is wrong, and how bad it is for training and evaluation.
 
-    Attributes:
-        unit (str): What has the fault: ``file``, ``annotation``, ``entry`` (of ``images``),
-            ``image`` (a file), ``detection`` or ``setting``.
-        text (str): What is wrong, and what comes of it.
-        training (str | None): :data:`ERROR` if it would end or spoil training, :data:`WARNING` if
-            data are lost or may be wrong, None if it does no harm there.
-        evaluation (str | None): The same for validation and test.
+    :data:`ERROR` would end or spoil a run, :data:`WARNING` loses data or may be wrong, and None
+    does no harm.
     """
 
     unit: str
@@ -114,10 +109,8 @@ DETECTION_UNKNOWN = Kind('detection', 'the annotations lack its image_id')
 
 IMAGE_MISSING = Kind('image', 'there is no such file')
 IMAGE_BROKEN = Kind('image', 'it cannot be read whole (truncated, empty, or of another format)')
-IMAGE_DAMAGED = Kind('image', 'its data are damaged: a part is read wrong', WARNING, WARNING)
-IMAGE_RESIZED = Kind('image', 'it has another size than annotated: keypoints lie elsewhere')
-IMAGE_TURNED = Kind(
-    'image', 'LoadImage turns it by its EXIF; are the annotations turned?', WARNING, WARNING
+IMAGE_RESIZED = Kind(
+    'image', 'it has another size than annotated, or EXIF turns it: keypoints lie elsewhere'
 )
 
 SETTING = Kind('setting', 'settings do not fit')

@@ -9,10 +9,8 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from mmengine.dataset import BaseDataset
-from mmengine.model import PretrainedInit
 
 from ..errors import SettingError, first_few, naming
-from ..weights.loading import check_origin, read_checkpoint, shape_of, weights_in
 from .faults import errors, findings
 from .sources import Source
 
@@ -101,16 +99,10 @@ def check_images(dataset: BaseDataset, name: str) -> None:
     """Check that a data set's images exist."""
     paths = list(dict.fromkeys(info.get('img_path') or '' for info in records(dataset)))
     missing = missing_files(paths)
-    for folder in {os.path.dirname(path) for path in missing}:
-        if not os.path.isdir(folder or '.'):
-            raise SettingError(
-                f'{name}: the folder of images {folder} does not exist; it follows from '
-                '`data_root` and `data_prefix` of the data set'
-            )
     if missing:
         raise SettingError(
             f'{name}: {len(missing)} of {len(paths)} images that {dataset.ann_file} names do not '
-            f'exist: {first_few(missing, 5)}'
+            f'exist: {first_few(missing)}. Their folder follows from `data_root` and `data_prefix`'
         )
 
 
@@ -125,20 +117,8 @@ def records(dataset: BaseDataset) -> Iterator[Any]:
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
-    """Tell which local files are missing, by one look at each folder."""
-    names: dict[str, set[str]] = {}
-    missing = []
-    for path in paths:
-        folder, name = os.path.split(path)
-        if not path or '://' in path:
-            continue
-        if folder not in names:
-            names[folder] = (
-                set(os.listdir(folder or '.')) if os.path.isdir(folder or '.') else set()
-            )
-        if name not in names[folder]:
-            missing.append(path)
-    return missing
+    """Tell which local files are missing."""
+    return [path for path in paths if path and '://' not in path and not os.path.exists(path)]
 
 
 def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
@@ -154,23 +134,3 @@ def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
             f'{len(ids)} images of {dataset.ann_file}, with the ids '
             f'{first_few(list(map(str, unknown)))}; `ann_file` of both must be one file'
         )
-
-
-def check_init_cfg(model: Any) -> None:
-    """Check the files that ``init_cfg`` of the estimator or its head names.
-
-    ``MSPNBackbone`` checks its own; MMEngine skips what does not fit.
-    """
-    module: Any
-    for setting, module in (('model', model), ('model.head', getattr(model, 'head', None))):
-        init_cfg = getattr(module, 'init_cfg', None) or []
-        for cfg in [init_cfg] if isinstance(init_cfg, dict) else init_cfg:
-            if cfg['type'] not in ('Pretrained', PretrainedInit):
-                continue
-            with naming(f'{setting}.init_cfg: {cfg["checkpoint"]}'):
-                weights = weights_in(read_checkpoint(cfg['checkpoint']), ['state_dict'])
-                check_origin(weights)
-                prefix = f'{cfg["prefix"].rstrip(".")}.' if cfg.get('prefix') else ''
-                own = module.state_dict()
-                if not any(shape_of(weights.get(prefix + k)) == shape_of(own[k]) for k in own):
-                    raise SettingError(f'nothing of it fits; its keys: {first_few(list(weights))}')

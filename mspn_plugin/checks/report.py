@@ -17,7 +17,6 @@ from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS, MODELS
 from mmpose.utils import register_all_modules
 from torch import nn
-from tqdm import tqdm
 
 from ..errors import SettingError, naming, quiet, reason
 from ..weights.loading import check_estimator_weights, read_checkpoint
@@ -31,16 +30,10 @@ from .sources import Source, sources
 
 @dataclass
 class Report:
-    """What was found.
-
-    Attributes:
-        findings (dict[str, list[Finding]]): By what was looked at, a data set or a setting.
-        facts (dict[str, str]): A line on each data set.
-        cost (RunCost | None): What training would cost.
-    """
+    """What was found, by what was looked at: a data set or a setting."""
 
     findings: dict[str, list[Finding]] = field(default_factory=dict)
-    facts: dict[str, str] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)  # a line on each data set
     cost: run_cost.RunCost | None = None
 
     def errors(self) -> list[Finding]:
@@ -71,7 +64,7 @@ def check(
         cfg (Config): A config of MMPose.
         images (bool): Whether to read every image.
         cost (bool): Whether to measure what training would cost, if nothing stands against it.
-        workers (int): How many processes read images.
+        workers (int): How many threads read images.
         device (str): The torch device to measure on.
         seconds (float): How long to measure the network, and again the loading.
 
@@ -99,7 +92,6 @@ def _check_model(cfg: Config, report: Report) -> nn.Module | None:
     if model is None:
         return None
     with report.attempt('init_cfg'):
-        fit.check_init_cfg(model)
         backbone: Any = getattr(model, 'backbone', None)
         # Nothing is downloaded.
         if hasattr(backbone, 'init_weights') and '://' not in str(backbone.init_cfg):
@@ -121,8 +113,7 @@ def _check_source(
     report.facts[name] = source.ann_file
     if examined is not None:
         report.facts[name] += (
-            f': {examined.annotations} annotations, {examined.usable} usable persons, '
-            f'{examined.crowds} crowd regions, which COCO ignores'
+            f': {examined.annotations} annotations, {examined.usable} usable persons'
         )
     dataset = None
     if faults.UNREADABLE not in found:
@@ -165,8 +156,7 @@ def _examine_images(
         files = {path: files.get(path, ImageFile(path)) for path in used if path}
     if not read:
         return {faults.IMAGE_MISSING: fit.missing_files(files)}
-    with tqdm(total=len(files), unit='img', desc=source.settings[0], leave=False) as progress:
-        return examine_images(list(files.values()), source.loader, workers, progress.update)
+    return examine_images(list(files.values()), source.loader, workers, source.settings[0])
 
 
 def in_words(report: Report) -> str:

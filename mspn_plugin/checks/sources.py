@@ -20,17 +20,9 @@ SPLITS = ('train', 'val', 'test')
 
 @dataclass
 class Source:
-    """A data set of a config.
+    """A data set of a config, and what it is used for."""
 
-    Attributes:
-        settings (list[str]): The settings that describe it, such as ``train_dataloader.dataset``.
-        cfg (dict): Its config.
-        training (bool): Whether it is trained on.
-        evaluation (bool): Whether it is evaluated on.
-        metrics (list[dict]): The configs of its metrics.
-    """
-
-    settings: list[str]
+    settings: list[str]  # that describe it, such as train_dataloader.dataset
     cfg: dict[str, Any]
     training: bool = False
     evaluation: bool = False
@@ -74,11 +66,8 @@ class Source:
         """Look for every fault of its files.
 
         Returns:
-            tuple: What was found in its annotations, None for a format other than COCO's; and in
+            tuple: What was found in its annotations (None for a format other than COCO's), and in
             its detections (``bbox_file``).
-
-        Raises:
-            SettingError: If a file cannot be read.
         """
         kind = self.cfg.get('type')
         with_area = any(
@@ -104,15 +93,7 @@ class Source:
 
 
 def sources(cfg: Config, splits: Sequence[str] = SPLITS) -> list[Source]:
-    """The data sets that a config names, each once.
-
-    Args:
-        cfg (Config): The config.
-        splits (Sequence[str]): Which of ``train``, ``val`` and ``test`` are looked at.
-
-    Returns:
-        list[Source]: Parts of combined data sets by themselves.
-    """
+    """The data sets that a config names, each once; parts of combined ones by themselves."""
     found: list[Source] = []
     for split in splits:
         loader = cfg.get(f'{split}_dataloader')

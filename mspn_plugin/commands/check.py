@@ -19,7 +19,7 @@ from .arguments import Command, cfg_options, device
     '--cost/--no-cost', default=True, help='Measure memory and time, if there are no errors.'
 )
 @click.option(
-    '--workers', type=click.IntRange(1), default=cores(), help='Processes that read images.'
+    '--workers', type=click.IntRange(1), default=cores(), help='Threads that read images.'
 )
 @click.option('--seconds', default=10.0, help='How long to measure the network, and the loading.')
 @device

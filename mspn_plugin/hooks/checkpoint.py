@@ -164,18 +164,11 @@ class SafeCheckpointHook(CheckpointHook):
 
 
 def newest_whole(folder: Path, filename_tmpl: str) -> tuple[Path | None, list[Path]]:
-    """Find the checkpoint that was saved last, among those that are whole.
+    """Find the checkpoint that was saved last, among those that are whole, and those found damaged.
 
     When a file was saved is read from its inside, because copying a folder changes the times of its
-    files, and an earlier run may have left files with higher numbers.
-
-    Args:
-        folder (Path): Where checkpoints lie.
-        filename_tmpl (str): Their names, with ``{}`` for the number.
-
-    Returns:
-        tuple: The newest whole file, None if there is none; and those found damaged. Files older
-        than the newest whole one are only looked at so far as to learn their age.
+    files, and an earlier run may have left files with higher numbers. Files older than the newest
+    whole one are only looked at so far as to learn their age.
     """
     dated, damaged = [], []
     for path in sorted(folder.glob(filename_tmpl.replace('{}', '[0-9]*'))):

@@ -24,13 +24,12 @@ class PreflightHook(Hook):
     MMEngine builds data sets and model apart and never compares them, so that a wrong number of
     keypoints or a missing image shows up as a tensor of another shape, or hours later. This hook
     compares them, for every loader of the run, and raises one :class:`SettingError` that names
-    both settings. It reads the annotation files and folders' listings, but no images;
+    both settings. It reads the annotation files, but no images;
     ``mspn check CONFIG`` does that.
 
     Args:
-        check_images (bool): Whether to look that every image exists. It lists each folder once;
-            switch it off where even that is slow. Images that don't lie in local files are never
-            looked for. Defaults to True.
+        check_images (bool): Whether to look that every image exists; switch it off where even that
+            is slow. Images that don't lie in local files are never looked for. Defaults to True.
         check_annotations (bool): Whether to look for faults in the annotation files that would end
             the run later or spoil it, such as a keypoint that is NaN. Defaults to True.
     """
@@ -52,8 +51,6 @@ class PreflightHook(Hook):
         """Check every data set that this run has built, and the model."""
         model = _model(runner)
         fit.check_model(model)
-        if isinstance(runner._train_loop, BaseLoop):
-            fit.check_init_cfg(model)
         for split, loop in _loops(runner):
             built = loop.dataloader.dataset
             name = f'{split}_dataloader.dataset'

@@ -23,13 +23,7 @@ from .stage import EXPANSION, Stage
 
 
 class Stem(nn.Module):
-    """What stands in front of the first stage: a 7x7 convolution and a max pooling, as in ResNet.
-
-    Args:
-        channels (int): Channels of the output.
-        norm_cfg (dict): The norm layer.
-        act_cfg (dict): The activation.
-    """
+    """What stands before the first stage: a 7x7 convolution and a max pooling, as in ResNet."""
 
     def __init__(self, channels: int, norm_cfg: dict[str, Any], act_cfg: dict[str, Any]) -> None:
         super().__init__()
@@ -122,9 +116,9 @@ class MSPNBackbone(BaseModule):
             with_cp=with_cp,
         )
         blocks = list(num_blocks) if isinstance(num_blocks, Sequence) else []
-        if len(blocks) != num_units or not all(is_whole(n) and n >= 1 for n in blocks):
+        if len(blocks) != num_units or not all(is_whole(n) and 1 <= n <= 128 for n in blocks):
             raise SettingError(
-                f'num_blocks={blocks or num_blocks!r} must give a number of at least 1 for each of '
+                f'num_blocks={blocks or num_blocks!r} must give a number from 1 to 128 for each of '
                 f'num_units={num_units} units'
             )
         if not is_whole(frozen_stages) or not -1 <= frozen_stages <= num_stages:
@@ -239,14 +233,7 @@ class MSPNBackbone(BaseModule):
             )
 
     def train(self, mode: bool = True) -> 'MSPNBackbone':
-        """Set training mode, but for what ``frozen_stages`` and ``norm_eval`` keep in evaluation.
-
-        Args:
-            mode (bool): Whether to train.
-
-        Returns:
-            MSPNBackbone: The module itself.
-        """
+        """Set training mode, but for what ``frozen_stages`` and ``norm_eval`` keep from it."""
         super().train(mode)
         for module in self._frozen_modules():
             module.eval()

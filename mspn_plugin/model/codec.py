@@ -85,11 +85,6 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 'a heatmap pixel must be a whole number of input pixels wide and high, as with '
                 '(48, 64) and (192, 256)'
             )
-        if unbiased and min(self.heatmap_size) < 3:
-            raise SettingError(
-                f'heatmap_size={self.heatmap_size} is too small for unbiased=True, which needs at '
-                'least 3 pixels each way'
-            )
         if blur_kernel_size not in range(1, _LARGEST_BLUR + 1, 2):
             raise SettingError(
                 f'blur_kernel_size={blur_kernel_size!r} must be an odd number from 1 to '
@@ -171,9 +166,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         )
 
     def draw(self, keypoints: Tensor, weights: Tensor, level: int) -> Tensor:
-        """Draw a batch of instances on one level, on the keypoints' device.
-
-        The heatmaps equal those of :meth:`encode`.
+        """Draw a batch of instances on one level, on the keypoints' device, as :meth:`encode` does.
 
         Args:
             keypoints (Tensor): Keypoints in input pixels, shape (B, K, 2), such as stacked
@@ -184,20 +177,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
 
         Returns:
             Tensor: float32 targets from 0 to 255, shape (B, K, H, W).
-
-        Raises:
-            SettingError: If the shapes do not fit each other, or there is no such level.
         """
-        if keypoints.shape[-1:] != (2,) or keypoints.shape[:-1] != weights.shape:
-            raise SettingError(
-                f'keypoints have shape {tuple(keypoints.shape)} and weights '
-                f'{tuple(weights.shape)}: (B, K, 2) and (B, K) fit'
-            )
-        if not 0 <= level < self.num_levels:
-            raise SettingError(
-                f'level={level} does not exist: kernel_sizes={self.kernel_sizes} make the levels '
-                f'0 to {self.num_levels - 1}'
-            )
         cells, inside = self._cells(keypoints.float())
         return self._draw(cells, inside & (weights > 0), slice(level, level + 1)).squeeze(0)
 
@@ -235,10 +215,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return self._constants[device]
 
     def decode(self, encoded: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Read one instance's keypoints from its heatmaps, as :meth:`locate` does.
-
-        Args:
-            encoded (np.ndarray): Heatmaps of shape (K, H, W).
+        """Read one instance's keypoints from its heatmaps (K, H, W), as :meth:`locate` does.
 
         Returns:
             tuple[np.ndarray, np.ndarray]: Keypoints (1, K, 2) in input pixels and scores (1, K).
@@ -247,15 +224,7 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         return keypoints.numpy(), scores.numpy()
 
     def batch_decode(self, batch_encoded: Tensor) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Read a batch's keypoints from its heatmaps, as :meth:`locate` does.
-
-        Args:
-            batch_encoded (Tensor): Heatmaps of shape (B, K, H, W).
-
-        Returns:
-            tuple[list[np.ndarray], list[np.ndarray]]: For each instance keypoints (1, K, 2) in
-            input pixels and scores (1, K).
-        """
+        """Do what :meth:`decode` does for the heatmaps (B, K, H, W) of a batch, in a list each."""
         keypoints, scores = self.locate(batch_encoded.detach())
         return list(keypoints[:, None].cpu().numpy()), list(scores[:, None].cpu().numpy())
 
@@ -317,13 +286,11 @@ def _decay(kernel_size: int) -> float:
 
 
 def _impulse_profiles(size: int, kernel_sizes: Sequence[int]) -> Tensor:
-    """What OpenCV's Gaussian blurs make of a single 1 on a line, for each place of the 1.
+    """What OpenCV's Gaussian blurs make of a single 1 on a line, (kernels, size, size).
 
-    The blur is separable: a blurred pixel is the product of such a profile for its column and one
-    for its row. At its ends the line is reflected without repeating the last pixel.
-
-    Returns:
-        Tensor: float32 of shape (kernels, size, size). Row i is for a 1 at i, with the maximum 1.
+    Row i is for a 1 at i. The blur is separable: a blurred pixel is the product of such a profile
+    for its column and one for its row. At its ends the line is reflected without repeating the last
+    pixel.
     """
     place = np.arange(size)[:, None]
     period = max(2 * (size - 1), 1)
@@ -350,15 +317,11 @@ def _kernel_sizes(value: Sequence[int]) -> tuple[int, ...]:
         sizes = tuple(operator.index(size) for size in value)
     except TypeError:
         sizes = ()
-    if not sizes or any(size < 1 or size % 2 == 0 for size in sizes):
+    are_odd = all(size > 0 and size % 2 == 1 for size in sizes)
+    if not sizes or not are_odd or sizes != tuple(sorted(sizes, reverse=True)):
         raise SettingError(
-            f'kernel_sizes={value!r} must be one odd positive number for each level, such as '
-            '(15, 11, 9, 7, 5)'
-        )
-    coarse_to_fine = tuple(sorted(sizes, reverse=True))
-    if sizes != coarse_to_fine:
-        raise SettingError(
-            f'kernel_sizes={value!r} do not go from coarse to fine, which would be {coarse_to_fine}'
+            f'kernel_sizes={value!r} must be one odd positive number for each level, from coarse '
+            'to fine, such as (15, 11, 9, 7, 5)'
         )
     return sizes
 
@@ -368,17 +331,12 @@ def _one_instance(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Keypoints (1, K, 2) and their visibility (1, K), float32."""
     keypoints = np.ascontiguousarray(keypoints, dtype=np.float32)
-    if keypoints.ndim != 3 or keypoints.shape[0] != 1 or keypoints.shape[2] != 2:
-        raise SettingError(
-            f'keypoints have shape {keypoints.shape} instead of (1, K, 2), one instance with K '
-            'keypoints'
-        )
-    shape = keypoints.shape[:2]
+    shape = (1, *keypoints.shape[1:2])
     visible = np.ones(shape) if keypoints_visible is None else np.asarray(keypoints_visible)
-    if visible.shape != shape:
+    if keypoints.shape != (*shape, 2) or visible.shape != shape:
         raise SettingError(
-            f'keypoints_visible has shape {visible.shape} instead of {shape}, one value for each '
-            f'of the keypoints of shape {keypoints.shape}'
+            f'keypoints have shape {keypoints.shape} and keypoints_visible {visible.shape} instead '
+            'of (1, K, 2) and (1, K), one instance with K keypoints'
         )
     wrong = ~np.isfinite(keypoints).all(axis=2) & (visible >= 0.5)
     if wrong.any():

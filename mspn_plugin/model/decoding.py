@@ -17,15 +17,8 @@ def locate_shifted(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """From the highest pixel a quarter towards the second highest, in blurred maps.
 
-    This is the release's decoding.
-
-    Args:
-        maps (Tensor): The maps.
-        size (tuple[int, int]): (W, H).
-        half_kernel (Sequence[float]): The kernel to blur with both ways, from its middle to an end.
-
-    Returns:
-        tuple[Tensor, Tensor, Tensor]: x, y and the unblurred map's value there.
+    This is the release's decoding. The kernel blurs both ways, and is given from its middle to an
+    end.
     """
     width, height = size
     first, second = _two_highest(maps, width, half_kernel).unbind(dim=1)
@@ -38,19 +31,12 @@ def locate_shifted(
 
 
 def locate_exact(maps: Tensor, size: tuple[int, int]) -> tuple[Tensor, Tensor, Tensor]:
-    """The centre of the Gaussian at the highest pixel.
+    """The centre of the Gaussian at the highest pixel, in maps of at least 3 x 3.
 
     The logarithm of a Gaussian is a parabola, and three neighbours determine it, whatever the
     Gaussian's height and width. Along one axis the three are sums over three rows (or columns)
     weighted 1 2 1: that averages noise, and changes nothing else, because a Gaussian has the same
     profile in all rows.
-
-    Args:
-        maps (Tensor): The maps.
-        size (tuple[int, int]): (W, H), at least 3 each.
-
-    Returns:
-        tuple[Tensor, Tensor, Tensor]: x, y and the highest pixel's value.
     """
     width, height = size
     flat = maps.flatten(1)

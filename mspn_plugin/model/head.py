@@ -23,14 +23,7 @@ StageFeatures = Sequence[Sequence[Tensor]]
 
 
 class UnitHead(nn.Module):
-    """What turns one unit's feature into heatmaps: a 1x1 and a 3x3 convolution, then resizing.
-
-    Args:
-        unit_channels (int): Channels of the feature.
-        out_channels (int): The number of keypoints K.
-        heatmap_size (tuple[int, int]): (W, H) of the heatmaps.
-        norm_cfg (dict): The norm layer after each convolution.
-    """
+    """What turns one unit's feature into heatmaps: a 1x1 and a 3x3 convolution, then resizing."""
 
     def __init__(
         self,
@@ -234,7 +227,9 @@ class MultiStageHeatmapHead(BaseHead):
             SettingError: If the features do not fit.
         """
         test_cfg = test_cfg or {}
-        passes = self._passes(feats, test_cfg)
+        passes: list[Any] = list(feats) if test_cfg.get('flip_test', False) else [feats]
+        for stages_of_pass in passes:
+            self._check_features(stages_of_pass)
         last = len(passes[0]) - 1
         per_stage = bool(test_cfg.get('output_stage_heatmaps', False))
         stages = {
@@ -253,21 +248,6 @@ class MultiStageHeatmapHead(BaseHead):
             PixelData(**{name: maps[i] for name, maps in fields.items()})
             for i in range(len(stages[last]))
         ]
-
-    def _passes(
-        self, feats: StageFeatures | Sequence[StageFeatures], test_cfg: Config
-    ) -> list[StageFeatures]:
-        passes: list[Any] = [feats]
-        if test_cfg.get('flip_test', False):
-            if len(feats) != 2 or isinstance(feats[0][0], Tensor):
-                raise SettingError(
-                    'flip_test=True needs the features of two passes, of the images and of the '
-                    f'mirrored images; got those of {len(feats)} stages'
-                )
-            passes = list(feats)
-        for stages in passes:
-            self._check_features(stages)
-        return passes
 
     def _final_heatmaps(
         self,
@@ -351,32 +331,13 @@ class MultiStageHeatmapHead(BaseHead):
         losses['acc_pose'] = accuracy
         return losses
 
-    def _load_from_state_dict(
-        self, state_dict: dict[str, Any], prefix: str, *args: Any, **kwargs: Any
-    ) -> None:
-        # MMEngine loads leniently: a head of another number of stages would fill the part of this
-        # one that fits, with no more than a warning.
-        start = f'{prefix}predict_layers.'
-        indices = {int(k[len(start) :].split('.')[0]) for k in state_dict if k.startswith(start)}
-        if indices and len(indices) != len(self.predict_layers):
-            raise SettingError(
-                f'the checkpoint has a head of {len(indices)} units and the head has num_stages='
-                f'{self.num_stages} x num_units={self.num_units}; give the backbone and the head '
-                "the checkpoint's numbers, and active_stages in both to run only the first stages"
-            )
-        super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
-
 
 def average_flip(
     heatmaps: Tensor, mirrored: Tensor, samples: Sequence[PoseDataSample], test_cfg: Config
 ) -> Tensor:
     """Average the heatmaps (B, K, H, W) of images with those of the mirrored images.
 
-    Args:
-        heatmaps (Tensor): Of the images.
-        mirrored (Tensor): Of the mirrored images.
-        samples (Sequence[PoseDataSample]): Of which the first one has ``flip_indices``.
-        test_cfg (dict): ``flip_mode`` and ``shift_heatmap``, as in MMPose.
+    The first sample has ``flip_indices``; ``test_cfg`` is that of :meth:`predict`.
     """
     flipped = flip_heatmaps(
         mirrored,

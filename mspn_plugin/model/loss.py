@@ -26,19 +26,13 @@ def keypoint_errors(output: Tensor, target: Tensor, target_weights: Tensor | Non
 
     Returns:
         Tensor: Errors of shape (B, K), float32 (float64 for float64 heatmaps).
-
-    Raises:
-        SettingError: If the shapes do not fit each other.
     """
-    if output.dim() != 4 or output.shape != target.shape:
+    # PyTorch would stretch the one to fit the other.
+    weighted = output.shape[:2] if target_weights is None else target_weights.shape
+    if output.shape != target.shape or output.shape[:2] != weighted:
         raise SettingError(
-            'output and target must be heatmaps of one shape (B, K, H, W), got '
-            f'{tuple(output.shape)} and {tuple(target.shape)}'
-        )
-    if target_weights is not None and target_weights.shape != output.shape[:2]:
-        raise SettingError(
-            f'target_weights must have shape (B, K) = {tuple(output.shape[:2])}, got '
-            f'{tuple(target_weights.shape)}'
+            'output and target must be heatmaps of one shape (B, K, H, W) and target_weights (B, '
+            f'K), got {tuple(output.shape)}, {tuple(target.shape)} and {tuple(weighted)}'
         )
     if target.is_floating_point() and target.itemsize < 4:
         target = target.float()

@@ -15,13 +15,6 @@ def recompute(unit: nn.Module, *inputs: Any) -> Any:
 
     The second computation leaves the running statistics of batch norms alone, so that training
     with and without it gives the same network.
-
-    Args:
-        unit (nn.Module): What to run.
-        *inputs: Its arguments.
-
-    Returns:
-        What the unit returns.
     """
     if not torch.is_grad_enabled():
         return unit(*inputs)

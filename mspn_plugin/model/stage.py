@@ -23,9 +23,7 @@ EXPANSION = 4
 class Aggregated(NamedTuple):
     """What one scale of a stage gives the same scale of the next (paper, section 3.2).
 
-    Attributes:
-        down (Tensor): From the way down, shape (B, C, h, w) with the C of the down unit.
-        up (Tensor): From the way up, of the same shape.
+    Both are (B, C, h, w) with the C of the down unit.
     """
 
     down: Tensor
@@ -33,15 +31,7 @@ class Aggregated(NamedTuple):
 
 
 class Bottleneck(nn.Module):
-    """ResNet's bottleneck block: 1x1, 3x3 (which carries the stride) and 1x1 convolutions.
-
-    Args:
-        in_channels (int): Channels of the input.
-        mid_channels (int): Channels of the 3x3 convolution. The output has four times as many.
-        stride (int): 1 or 2.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
-    """
+    """ResNet's bottleneck block: 1x1, 3x3 (which carries the stride) and 1x1 convolutions."""
 
     def __init__(
         self,
@@ -85,9 +75,6 @@ class DownUnit(nn.Sequential):
 
     The paper spends the computation here (section 3.1): with ResNet-50's blocks the four units
     hold 3, 4, 6 and 3 bottlenecks, while the way up has one convolution per scale and input.
-
-    Args:
-        num_blocks (int): The number of bottlenecks; the others are those of the first one.
     """
 
     def __init__(
@@ -105,12 +92,7 @@ class DownUnit(nn.Sequential):
         super().__init__(*blocks)
 
     def forward(self, x: Tensor, aggregated: Aggregated | None = None) -> Tensor:
-        """Compute this scale's feature from the next finer one's, in the shapes of a bottleneck.
-
-        Args:
-            x (Tensor): The next finer scale's feature.
-            aggregated (Aggregated, optional): What the previous stage gave for this scale.
-        """
+        """Compute this scale's feature from the next finer one's and what the last stage gave."""
         for block in self:
             x = block(x)
         if aggregated is not None:
@@ -133,8 +115,6 @@ class UpUnit(nn.Module):
         aggregation (bool): Whether the next stage aggregates this one's features.
         handed_channels (int): Channels of the feature that starts the next stage. 0 for every unit
             but the finest, and in the last stage.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
     """
 
     def __init__(
@@ -180,9 +160,8 @@ class UpUnit(nn.Module):
             hand_on (bool): Whether a next stage runs and needs what this unit can give it.
 
         Returns:
-            tuple: The up feature (B, unit_channels, h, w), the features for the next stage's
-            aggregation (None where there is none), and the feature that starts the next stage,
-            (B, handed_channels, h, w) (None but for the finest unit).
+            tuple: The up feature (B, unit_channels, h, w), what the next stage aggregates, and the
+            feature that starts it, (B, handed_channels, h, w); None where there is none.
         """
         up = self.in_skip(down)
         if coarser is not None:
@@ -197,15 +176,10 @@ class UpUnit(nn.Module):
 
 
 class NextStageInput(NamedTuple):
-    """What a stage hands on to the next.
+    """What a stage hands on to the next."""
 
-    Attributes:
-        feature (Tensor): The feature that the next stage starts from, (B, stem_channels, h, w).
-        aggregated (list[Aggregated | None]): What each scale gives, finest first.
-    """
-
-    feature: Tensor
-    aggregated: list[Aggregated | None]
+    feature: Tensor  # that the next stage starts from, (B, stem_channels, h, w)
+    aggregated: list[Aggregated | None]  # what each scale gives, finest first
 
 
 class Stage(nn.Module):
@@ -220,8 +194,6 @@ class Stage(nn.Module):
         aggregation (bool): Whether the next stage aggregates this one's features.
         with_cp (bool): Whether each unit is computed again in the backward pass, instead of
             keeping its inner activations.
-        norm_cfg (dict): The norm layers.
-        act_cfg (dict): The activations.
     """
 
     def __init__(
@@ -282,10 +254,8 @@ class Stage(nn.Module):
         """Run the stage.
 
         Args:
-            x (Tensor): The stem's output or the feature that the previous stage handed on,
-                (B, in_channels, h, w).
-            aggregated (list[Aggregated | None], optional): What the previous stage's scales give,
-                finest first.
+            x (Tensor): What the stem or the previous stage gave, (B, in_channels, h, w).
+            aggregated (list[Aggregated | None], optional): What its scales gave, finest first.
             hand_on (bool): Whether a next stage runs.
 
         Returns:

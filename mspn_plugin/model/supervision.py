@@ -22,17 +22,10 @@ def schedule_levels(
     num_units: int,
     num_levels: int,
 ) -> list[list[int]]:
-    """Say which level each unit of each stage learns.
+    """Say which level each unit of each stage learns: a list for each stage, coarsest unit first.
 
-    Args:
-        coarse_to_fine (bool | list[list[int]]): As of :class:`MultiStageHeatmapHead`.
-        num_stages (int): The number of stages.
-        active_stages (int): How many of them run; the last of these counts as the last.
-        num_units (int): The number of units of each stage.
-        num_levels (int): The number of levels that the codec draws.
-
-    Returns:
-        list[list[int]]: For each stage the level of each unit, coarsest unit first.
+    ``coarse_to_fine`` is that of :class:`MultiStageHeatmapHead`. Only the active stages run, and
+    the last of these counts as the last.
 
     Raises:
         SettingError: If the codec does not draw the levels that are asked for.
@@ -75,14 +68,11 @@ def schedule_levels(
 class BatchTargets:
     """What the samples of a batch say that their heatmaps should be.
 
-    Args:
-        samples (list[PoseDataSample]): The batch's samples, see :meth:`MultiStageHeatmapHead.loss`.
-        codec (BaseKeypointCodec): What draws the samples that carry keypoints but no heatmaps.
-        num_levels (int): The levels L that the samples must have.
-        num_keypoints (int): The keypoints K that they must have.
+    The samples are those of :meth:`MultiStageHeatmapHead.loss`. The codec draws those that carry
+    keypoints but no heatmaps.
 
     Raises:
-        SettingError: If the samples have no targets, or others.
+        SettingError: If the samples have no targets, or of other levels or keypoints.
     """
 
     def __init__(
@@ -111,10 +101,7 @@ class BatchTargets:
             )
 
     def level(self, level: int) -> tuple[Tensor, Tensor]:
-        """Gather or draw the heatmaps (B, K, H, W) of one level, and their weights (B, K).
-
-        Args:
-            level (int): The level, 0 the coarsest.
+        """Gather or draw a level's heatmaps (B, K, H, W), 0 the coarsest, and their weights (B, K).
 
         Raises:
             SettingError: If the heatmaps have another size than the codec's.
@@ -160,17 +147,9 @@ def pck_accuracy(
     """The share of keypoints whose highest pixel is near the target's, without leaving the device.
 
     It equals what MMPose's ``pose_pck_accuracy`` gives, which scales x by the height and y by the
-    width.
-
-    Args:
-        output (Tensor): Predicted heatmaps of shape (B, K, H, W).
-        target (Tensor): Target heatmaps of the same shape.
-        visible (Tensor): Which keypoints count, bool of shape (B, K).
-        threshold (float): The distance, in heatmap sizes, below which a keypoint is right.
-
-    Returns:
-        Tensor: A scalar from 0 to 1: averaged over instances for each keypoint, then over the
-        keypoints that some instance has. 0 if none has any.
+    width. Heatmaps are (B, K, H, W), ``visible`` (B, K) is True where a keypoint counts, and the
+    threshold is in heatmap sizes. The result, a scalar from 0 to 1, is averaged over instances for
+    each keypoint, then over the keypoints that some instance has; it is 0 if none has any.
     """
     height, width = output.shape[2:]
     x, y = _peaks(output)

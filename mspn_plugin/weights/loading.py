@@ -4,6 +4,7 @@ import functools
 import pickle
 import re
 import zipfile
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -57,44 +58,21 @@ CheckpointLoader.register_scheme('', _explained(load_from_local), force=True)
 CheckpointLoader.register_scheme(['http://', 'https://'], _explained(load_from_http), force=True)
 
 
-def read_checkpoint(checkpoint: str | Path, map_location: str = 'cpu') -> Any:
-    """Read a checkpoint as MMEngine does.
-
-    Args:
-        checkpoint (str | Path): A file, a URL or ``torchvision://NAME``.
-        map_location (str): The device to load to.
+def read_checkpoint(checkpoint: str | Path) -> Any:
+    """Read a checkpoint, a file, a URL or ``torchvision://NAME``, as MMEngine does.
 
     Raises:
         SettingError: If there is none, or it is damaged or could run code.
     """
-    return CheckpointLoader.load_checkpoint(str(checkpoint), map_location)
-
-
-def read_backbone_weights(
-    checkpoint: str, prefix: str | None = None, map_location: str = 'cpu'
-) -> dict[str, Tensor]:
-    """Read a file's weights, without what stands in front of a backbone's names.
-
-    Args:
-        checkpoint (str): A file, a URL or ``torchvision://NAME``.
-        prefix (str, optional): Only keys that start with it are taken, without it. By default it is
-            ``backbone.`` if the file has such keys.
-        map_location (str): The device to load to.
-    """
-    weights = weights_in(read_checkpoint(checkpoint, map_location))
-    if prefix is None and any(key.startswith('backbone.') for key in weights):
-        prefix = 'backbone.'
-    return weights if prefix is None else _below(weights, prefix.rstrip('.') + '.')
+    return CheckpointLoader.load_checkpoint(str(checkpoint), 'cpu')
 
 
 def weights_in(
     checkpoint: Any, wrappers: Sequence[str] = ('state_dict', 'model')
 ) -> dict[str, Any]:
-    """The weights of what a file held, without wrappers and a prefix ``module.``.
+    """The weights of what a file held, without wrappers of these names and a prefix ``module.``.
 
-    Args:
-        checkpoint: A state dict, or a dict that has one under the name of a wrapper.
-        wrappers (Sequence[str]): These names. MMEngine knows ``state_dict`` alone.
+    MMEngine knows the wrapper ``state_dict`` alone.
     """
     for wrapper in wrappers:
         if isinstance(checkpoint, Mapping):
@@ -108,13 +86,8 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
     """Compare a checkpoint with the estimator that it is to be loaded into.
 
     MMEngine skips what does not fit. That is wanted for the last layers of the head, when another
-    number of keypoints is trained from a trained network; anything else is a mistake.
-
-    Args:
-        checkpoint: What was read from the file.
-        model (nn.Module): The estimator.
-        whole (bool): Whether all of the estimator must get its weights, as for a test or to resume
-            a training. Otherwise its backbone must, or all of it where it has none.
+    number of keypoints is trained from a trained network; anything else is a mistake. For a test
+    and to resume a training the whole estimator must get its weights, otherwise only its backbone.
 
     Returns:
         list[str]: The weights that will be skipped or keep their start, in words.
@@ -129,28 +102,23 @@ def check_estimator_weights(checkpoint: Any, model: nn.Module, whole: bool) -> l
         for key, value in weights_in(checkpoint, ['state_dict']).items()
     }
     own = model.state_dict()
-    prefix = 'backbone.' if any(key.startswith('backbone.') for key in own) else ''
-    if is_mspn(_below(own, prefix)):
-        check_backbone_weights(_below(weights, prefix), _below(own, prefix))
-    if prefix and not _below(weights, prefix) and (is_mspn(weights) or is_resnet(weights)):
-        raise SettingError(
-            'it holds a backbone alone; name it in `init_cfg` of the backbone, '
-            "dict(type='Pretrained', checkpoint=FILE)"
-        )
+    check_backbone_weights(weights_below(weights, 'backbone.'), weights_below(own, 'backbone.'))
     missing = [key for key in own if key not in weights and not key.endswith('batches_tracked')]
     misshapen = shape_differences(weights, own)
+    part = '' if whole else 'backbone.'
     parts = describe_keys(
         {
-            'missing': [key for key in missing if whole or key.startswith(prefix)],
-            'of another shape': [key for key in misshapen if whole or key.startswith(prefix)],
+            'missing': [key for key in missing if key.startswith(part)],
+            'of another shape': [key for key in misshapen if key.startswith(part)],
         }
     )
     if parts:
         parts += describe_keys({'not known': [key for key in weights if key not in own]})
-        part = 'network' if whole or not prefix else 'backbone'
+        name = 'network' if whole else 'backbone'
         raise SettingError(
-            f'it is of another {part} than the config describes ({"; ".join(parts)}); use the '
-            f'config that it was trained with, or a checkpoint of this {part}'
+            f'it is of another {name} than the config describes ({"; ".join(parts)}); use the '
+            f'config that it was trained with, or a checkpoint of this {name}. A backbone alone is '
+            'for `init_cfg` of the backbone'
         )
     fitting = own.keys() & weights.keys() - {text.split(' ', 1)[0] for text in misshapen}
     spoiled = [key for key in own if key in fitting and not weights[key].isfinite().all()]
@@ -168,7 +136,7 @@ def check_origin(weights: Mapping[str, Any]) -> None:
         )
 
 
-def _below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+def weights_below(weights: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     """The weights whose names start with a prefix, without it."""
     return {key[len(prefix) :]: value for key, value in weights.items() if key.startswith(prefix)}
 
@@ -178,26 +146,14 @@ def is_mspn(weights: Mapping[str, Any]) -> bool:
     return any(key.startswith('multi_stage_mspn.') for key in weights)
 
 
-def is_resnet(weights: Mapping[str, Any]) -> bool:
-    """Tell whether the keys are those of a ResNet in torchvision's layout."""
-    return 'conv1.weight' in weights and 'layer1.0.conv1.weight' in weights
-
-
 def convert_resnet(
     weights: Mapping[str, Tensor], stages: Sequence[int], num_units: int
 ) -> dict[str, Tensor]:
     """Name a ResNet's weights, in torchvision's layout, as ``MSPNBackbone`` names them.
 
     A stage's way down has the blocks of a ResNet, so that weights trained on ImageNet fit the stem
-    and every stage. The classifier is left out, and so are layers that a stage has no units for.
-
-    Args:
-        weights (Mapping[str, Tensor]): A ResNet of bottlenecks, such as ResNet-50.
-        stages (Sequence[int]): Indices of the stages that are to get the weights.
-        num_units (int): The number of down units of a stage.
-
-    Returns:
-        dict[str, Tensor]: The stem's and these stages' weights.
+    and every stage; the stages of these indices get them. The classifier is left out, and so are
+    layers that a stage has no units for.
     """
     converted: dict[str, Tensor] = {}
     for key, value in weights.items():
@@ -218,7 +174,7 @@ def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tens
 
     Weights without any of a stage are not judged.
     """
-    if not is_mspn(weights):
+    if not is_mspn(weights) or not is_mspn(own):
         return
     theirs, ours = _settings(weights), _settings(own)
     hints = {
@@ -234,7 +190,7 @@ def check_backbone_weights(weights: Mapping[str, Tensor], own: Mapping[str, Tens
                 f'the checkpoint has {name}={theirs[name]} and the backbone {name}={ours[name]}; '
                 f'set {name}={theirs[name]}{hints.get(name, "")}'
             )
-    _check_stem_and_shapes(weights, own)
+    _check_layers(weights, own)
 
 
 def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
@@ -245,19 +201,12 @@ def check_resnet(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> No
             f'the ResNet has {theirs} blocks and the backbone num_blocks={ours}; set the one to '
             'fit the other'
         )
-    if not any(key.endswith('.conv3.weight') for key in weights):
-        raise SettingError(
-            'the ResNet has blocks of two convolutions, as ResNet-18 and 34 have; the stages are '
-            'made of bottlenecks, as ResNet-50, 101 and 152 are'
-        )
-    _check_stem_and_shapes(weights, own)
+    _check_layers(weights, own)
 
 
-def describe_keys(keys: Mapping[str, Sequence[str]], shown: int = 4) -> list[str]:
+def describe_keys(keys: Mapping[str, Sequence[str]]) -> list[str]:
     """Say of each kind of keys how many there are and which; kinds without any are left out."""
-    return [
-        f'{len(names)} {kind}: {first_few(names, shown)}' for kind, names in keys.items() if names
-    ]
+    return [f'{len(names)} {kind}: {first_few(names)}' for kind, names in keys.items() if names]
 
 
 def shape_differences(weights: Mapping[str, Any], own: Mapping[str, Tensor]) -> list[str]:
@@ -274,18 +223,12 @@ def shape_of(value: Any) -> Any:
     return list(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _check_stem_and_shapes(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
+def _check_layers(weights: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> None:
     strangers = [key for key in weights if key.startswith('top.') and key not in own]
-    if strangers:
+    if different := strangers or shape_differences(weights, own):
         raise SettingError(
-            'norm_cfg gives the backbone other norm layers than the file has: '
-            + first_few(strangers)
-        )
-    wrong = shape_differences(weights, own)
-    if wrong:
-        raise SettingError(
-            'unit_channels, stem_channels or double_channels give the backbone other channels '
-            f'than the file has: {first_few(wrong)}'
+            'norm_cfg, unit_channels, stem_channels or double_channels give the backbone other '
+            f'layers than the file has: {first_few(different)}'
         )
 
 
@@ -293,16 +236,12 @@ def _settings(weights: Mapping[str, Any]) -> dict[str, Any]:
     """The backbone's settings that the names of its weights give away."""
     stages = {int(key.split('.')[1]) for key in weights if key.startswith('multi_stage_mspn.')}
     aggregation = any('.out_skip1.' in key for key in weights)
-    return dict(
-        num_stages=1 + max(stages), num_blocks=_num_blocks(weights), aggregation=aggregation
-    )
+    blocks = _num_blocks(weights)
+    return dict(num_stages=1 + max(stages), num_blocks=blocks, aggregation=aggregation)
 
 
 def _num_blocks(weights: Mapping[str, Any]) -> list[int]:
-    blocks: dict[int, int] = {}
-    for key in weights:
-        match = re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key)
-        if match:
-            unit, block = int(match[1]), int(match[2])
-            blocks[unit] = max(blocks.get(unit, 0), block + 1)
-    return [blocks[unit] for unit in sorted(blocks)]
+    matches = (re.search(r'\.downsample\.layer(\d+)\.(\d+)\.', key) for key in weights)
+    blocks = {(int(match[1]), int(match[2])) for match in matches if match}
+    counts = Counter(unit for unit, _ in blocks)
+    return [counts[unit] for unit in sorted(counts)]

@@ -10,27 +10,20 @@ from .loading import (
     check_resnet,
     convert_resnet,
     is_mspn,
-    is_resnet,
-    read_backbone_weights,
+    read_checkpoint,
+    weights_below,
+    weights_in,
 )
 
 
 def load_pretrained(
-    backbone: nn.Module,
-    checkpoint: str,
-    stages: str = 'all',
-    prefix: str | None = None,
-    map_location: str = 'cpu',
+    backbone: nn.Module, checkpoint: str, stages: str = 'all', prefix: str = 'backbone.'
 ) -> None:
     """Load a ResNet or a network of its own kind into an ``MSPNBackbone``.
 
-    Args:
-        backbone (nn.Module): The backbone.
-        checkpoint (str): A file, a URL or ``torchvision://NAME``, as MMEngine takes them: a ResNet
-            in torchvision's layout, or this network, alone or inside of an estimator.
-        stages (str): Whether a ResNet goes into ``'all'`` stages or only into the ``'first'``.
-        prefix (str, optional): Only weights whose names start so are taken, without it.
-        map_location (str): The device to load to.
+    The file is a ResNet in torchvision's layout, or this network, alone or inside of an estimator.
+    A ResNet goes into ``'all'`` stages or only into the ``'first'``. If the file has weights whose
+    names start with ``prefix``, only these are taken.
 
     Raises:
         SettingError: If the file is missing or does not fit the network; it names the file.
@@ -39,12 +32,13 @@ def load_pretrained(
         raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
     network: Any = backbone
     with naming(f'init_cfg names the checkpoint {checkpoint}'):
-        weights = read_backbone_weights(checkpoint, prefix, map_location)
+        weights = weights_in(read_checkpoint(checkpoint))
+        weights = weights_below(weights, prefix.rstrip('.') + '.') or weights
         check_origin(weights)
         if is_mspn(weights):
             network.load_state_dict(weights)
             return
-        if not is_resnet(weights):
+        if 'conv1.weight' not in weights or 'layer1.0.conv1.weight' not in weights:
             raise SettingError(
                 "it holds neither a ResNet in torchvision's layout nor this network; its keys: "
                 + first_few(list(weights))

@@ -64,7 +64,7 @@ def test_annotations_without_keypoints_are_named(folder):
 
 def test_missing_files_are_named(folder):
     shutil.rmtree(folder / 'train2017')
-    assert f'folder of images {folder / "train2017"}' in refusal(folder)
+    assert f'do not exist: {folder / "train2017"}' in refusal(folder)
     (folder / TRAIN).unlink()
     said = refusal(folder)
     assert f'ann_file, {folder / TRAIN}, does not exist' in said and 'COCO_ROOT' in said

@@ -448,7 +448,7 @@ def test_a_used_codec_goes_to_worker_processes():
         (dict(kernel_sizes=()), 'one odd positive number for each level'),
         (dict(kernel_sizes=(5.0,)), 'one odd positive number for each level'),
         (dict(kernel_sizes=5), 'kernel_sizes=5 must be one odd positive number for each level'),
-        (dict(kernel_sizes=(5, 7, 15)), r'from coarse to fine, which would be \(15, 7, 5\)'),
+        (dict(kernel_sizes=(5, 7, 15)), r'kernel_sizes=\(5, 7, 15\) must .* from coarse to fine'),
         (dict(input_size=(190, 256)), r'\(48, 64\) does not divide input_size=\(190, 256\)'),
         (dict(input_size=192), r'input_size=192 is not \(width, height\)'),
         (dict(heatmap_size=(48, 0)), r'heatmap_size=\(48, 0\) is not \(width, height\)'),
@@ -457,7 +457,6 @@ def test_a_used_codec_goes_to_worker_processes():
         (dict(draw_on_device='no'), "draw_on_device='no' must be True or False"),
         (dict(blur_kernel_size=4), 'blur_kernel_size=4 must be an odd number from 1 to 19'),
         (dict(blur_kernel_size='9'), "blur_kernel_size='9' must be an odd number"),
-        (dict(unbiased=True, input_size=(2, 64), heatmap_size=(2, 64)), 'at least 3 pixels'),
     ],
 )
 def test_a_wrong_setting_is_named(settings, message):
@@ -468,10 +467,10 @@ def test_a_wrong_setting_is_named(settings, message):
 @pytest.mark.parametrize(
     ('keypoints', 'visible', 'message'),
     [
-        (np.ones((17, 2)), None, r'keypoints have shape \(17, 2\) instead of \(1, K, 2\)'),
+        (np.ones((17, 2)), None, r'keypoints have shape \(17, 2\) .* instead of \(1, K, 2\)'),
         (np.ones((2, 17, 2)), None, r'\(2, 17, 2\)'),
         (np.ones((1, 17, 3)), None, r'\(1, 17, 3\)'),
-        (np.ones((1, 17, 2)), np.ones((1, 16)), r'keypoints_visible has shape \(1, 16\)'),
+        (np.ones((1, 17, 2)), np.ones((1, 16)), r'keypoints_visible \(1, 16\) instead'),
         (np.full((1, 3, 2), np.inf), np.array([[0, 1, 0]]), r'keypoints \[1\] .* not finite'),
         (np.full((1, 3, 2), np.nan), None, r'keypoints \[0, 1, 2\] .* not finite'),
     ],
@@ -488,7 +487,3 @@ def test_wrong_tensors_are_named():
         codec.locate(torch.zeros(1, 17, 48, 64))
     with pytest.raises(ValueError, match=r'\(1, 64, 48, 1\)'):
         codec.decode(np.zeros((64, 48, 1), np.float32))
-    with pytest.raises(ValueError, match=r'weights \(2, 16\)'):
-        codec.draw(torch.zeros(2, 17, 2), torch.ones(2, 16), 0)
-    with pytest.raises(ValueError, match='level=5 does not exist'):
-        codec.draw(torch.zeros(2, 17, 2), torch.ones(2, 17), 5)

@@ -75,15 +75,6 @@ def cut(image, path):
     path.write_bytes(path.read_bytes()[:-400])
 
 
-def overwritten(image, path):
-    """A JPEG with some bytes of its data replaced."""
-    image.save(path, 'JPEG', quality=95)
-    content = bytearray(path.read_bytes())
-    middle = len(content) // 2
-    content[middle : middle + 100] = bytes(100)
-    path.write_bytes(content)
-
-
 def orientation(number):
     exif = Image.Exif()
     exif[274] = number
@@ -99,13 +90,11 @@ SPOILED_IMAGES = {
     'empty.jpg': (lambda image, path: path.write_bytes(b''), faults.IMAGE_BROKEN),
     'page.jpg': (lambda image, path: path.write_text('<html>not found'), faults.IMAGE_BROKEN),
     'missing.jpg': (lambda image, path: None, faults.IMAGE_MISSING),
-    'overwritten.jpg': (overwritten, faults.IMAGE_DAMAGED),
     'half.jpg': (
         lambda image, path: image.resize((image.width // 2, image.height // 2)).save(path),
         faults.IMAGE_RESIZED,
     ),
     'turned.jpg': (as_jpeg(exif=orientation(6)), faults.IMAGE_RESIZED),
-    'mirrored.jpg': (as_jpeg(exif=orientation(2)), faults.IMAGE_TURNED),
 }
 HARMLESS_IMAGES = {
     'grey.jpg': lambda image, path: image.convert('L').save(path),

@@ -11,7 +11,6 @@ from support.checkpoints import RunsCode
 from support.small_model import estimator, small_config
 
 from mspn_plugin import SettingError, config_path, load_estimator
-from mspn_plugin.checks.fit import check_init_cfg
 from mspn_plugin.inference.detector import Detector
 from mspn_plugin.weights.loading import check_estimator_weights, read_checkpoint
 
@@ -109,24 +108,6 @@ class TestLoadFrom:
 
 
 class TestInitCfg:
-    @pytest.mark.parametrize('prefix', [None, 'head'])
-    def test_a_file_that_does_not_fit_the_head_or_the_estimator_is_named(self, tmp_path, prefix):
-        torch.save({'state_dict': {'layer.weight': torch.zeros(3)}}, tmp_path / 'other.pth')
-        pretrained = dict(type='Pretrained', checkpoint=str(tmp_path / 'other.pth'))
-        model = estimator()
-        part = model if prefix is None else model.head
-        part.init_cfg = pretrained if prefix is None else dict(pretrained, prefix='head.')
-        with pytest.raises(SettingError, match=r'init_cfg: .*other\.pth'):
-            check_init_cfg(model)
-
-    def test_a_head_takes_its_part_of_a_file(self, weights, tmp_path):
-        torch.save({'state_dict': weights}, tmp_path / 'whole.pth')
-        model = estimator()
-        model.head.init_cfg = dict(
-            type='Pretrained', checkpoint=str(tmp_path / 'whole.pth'), prefix='head.'
-        )
-        check_init_cfg(model)
-
     def test_an_unconverted_release_is_refused_by_the_backbone(self, tmp_path):
         torch.save(RELEASE, tmp_path / 'release.pth')
         model = estimator()
@@ -210,7 +191,6 @@ class TestHostileFiles:
             model = estimator()
             module = model if part == 'model' else getattr(model, part)
             module.init_cfg = dict(type='Pretrained', checkpoint=str(trap))
-            check_init_cfg(model)
             model.init_weights()
 
         def run(resume):
