@@ -23,7 +23,7 @@ import re
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, NamedTuple
 
 import cv2
@@ -96,6 +96,10 @@ def convert_lspet(
     with _reading(f'{source}'):
         archive = zipfile.ZipFile(source)
     with archive, new_folder(target) as folder:
+        for name in archive.namelist():
+            path = PurePosixPath(name.replace('\\', '/'))
+            if path.is_absolute() or '..' in path.parts:
+                raise SettingError(f'{source}: its member {name} would leave the target folder')
         return _convert(archive, folder, val, seed)
 
 

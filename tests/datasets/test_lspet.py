@@ -240,6 +240,9 @@ def bad_zips():
     renamed = {name.replace('im0', 'im'): content for name, content in good.items()}
     file = io.BytesIO()
     savemat(file, {'other': np.zeros((14, 3, 3))})
+    yield 'path above', {**good, 'images/../../escaped.jpg': b''}, 'leave the target'
+    yield 'path of Windows', {**good, '..\\escaped.jpg': b''}, 'leave the target'
+    yield 'absolute path', {**good, '/tmp/escaped.jpg': b''}, 'leave the target'
     yield 'not a zip', b'no zip', 'zip cannot be read'
     yield 'another zip', {'a.txt': b'a'}, 'joints.mat cannot be read'
     yield 'names of LSP', renamed, '3 photographs, and there are 3'
