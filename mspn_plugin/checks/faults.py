@@ -3,10 +3,9 @@
 from collections.abc import Iterable
 from typing import NamedTuple
 
-ERROR, WARNING = 'error', 'warning'
+from ..errors import first_few
 
-SHOWN = 5
-"""How many places are named."""
+ERROR, WARNING = 'error', 'warning'
 
 
 class Kind(NamedTuple):
@@ -36,8 +35,7 @@ class Finding(NamedTuple):
     def __str__(self) -> str:
         count = len(self.places)
         unit = self.kind.unit if count == 1 else f'{self.kind.unit}s'.replace('ys', 'ies')
-        more = f' and {count - SHOWN} more' if count > SHOWN else ''
-        return f'{count} {unit}: {self.kind.text} ({", ".join(self.places[:SHOWN])}{more})'
+        return f'{count} {unit}: {self.kind.text} ({first_few(self.places, 5)})'
 
 
 def findings(found: Found, training: bool, evaluation: bool) -> list[Finding]:

@@ -2,10 +2,9 @@
 
 import io
 from collections import defaultdict
-from collections.abc import Sequence
-from typing import Any, NamedTuple
+from collections.abc import Mapping
+from typing import Any
 
-import mmcv
 from mmengine import fileio
 from PIL import Image, UnidentifiedImageError
 from tqdm.contrib.concurrent import thread_map
@@ -14,49 +13,37 @@ from . import faults
 from .faults import Found, Kind
 
 
-class ImageFile(NamedTuple):
-    """An image to look at, and the width and height that the annotations state."""
+def examine_images(
+    images: Mapping[str, tuple[float, float] | None], loader: Any, workers: int, name: str
+) -> Found:
+    """Read images and look for faults.
 
-    path: str
-    size: tuple[float, float] | None = None
-
-
-class Loader(NamedTuple):
-    """How the pipeline's ``LoadImage`` reads images; its arguments of the same names."""
-
-    color_type: str = 'color'
-    imdecode_backend: str = 'cv2'
-    backend_args: dict | None = None
-
-
-def examine_images(images: Sequence[ImageFile], loader: Loader, workers: int, name: str) -> Found:
-    """Read images and look for faults; ``name`` is what the progress is shown as.
-
-    Threads read beside each other, because decoders let go of Python's lock.
+    Args:
+        images (Mapping): By their paths the width and height that the annotations state.
+        loader (LoadImage): What reads them in the pipeline.
+        workers (int): How many threads read; decoders let go of Python's lock.
+        name (str): What the progress is shown as.
     """
     found: Found = defaultdict(list)
     progress: dict[str, Any] = dict(max_workers=workers, unit='img', desc=name, leave=False)
-    for fault in thread_map(lambda image: _fault_of(image, loader), images, **progress):
+    for fault in thread_map(lambda image: _fault_of(*image, loader), images.items(), **progress):
         if fault is not None:
             found[fault[0]].append(fault[1])
     return found
 
 
-def _fault_of(image: ImageFile, loader: Loader) -> tuple[Kind, str] | None:
-    path = image.path
+def _fault_of(path: str, size: tuple[float, float] | None, loader: Any) -> tuple[Kind, str] | None:
     try:
         content = fileio.get(path, backend_args=loader.backend_args)
-        decoded = mmcv.imfrombytes(content, flag=loader.color_type, backend=loader.imdecode_backend)
+        height, width = loader.transform(dict(img_path=path))['img'].shape[:2]
     except FileNotFoundError:
         return faults.IMAGE_MISSING, path
     except Exception:  # each decoder has errors of its own
         return faults.IMAGE_BROKEN, path
-    if decoded is None or _is_truncated(content):
+    if _is_truncated(content):
         return faults.IMAGE_BROKEN, path
-    height, width = decoded.shape[:2]
-    if image.size and (width, height) != tuple(image.size):
-        expected = f'{image.size[0]}x{image.size[1]}'
-        return faults.IMAGE_RESIZED, f'{path}: {width}x{height} instead of {expected}'
+    if size and (width, height) != tuple(size):
+        return faults.IMAGE_RESIZED, f'{path}: {width}x{height} instead of {size[0]}x{size[1]}'
     return None
 
 

@@ -24,7 +24,7 @@ from . import cost as run_cost
 from . import faults, fit
 from .annotations import Examined
 from .faults import ERROR, WARNING, Finding, Found, errors, findings
-from .images import ImageFile, examine_images
+from .images import examine_images
 from .sources import Source, sources
 
 
@@ -58,18 +58,10 @@ def check(
     device: str = 'cpu',
     seconds: float = 10.0,
 ) -> Report:
-    """Look for what could end or spoil a run of a config.
+    """Look for what could end or spoil a run of a config of MMPose.
 
-    Args:
-        cfg (Config): A config of MMPose.
-        images (bool): Whether to read every image.
-        cost (bool): Whether to measure what training would cost, if nothing stands against it.
-        workers (int): How many threads read images.
-        device (str): The torch device to measure on.
-        seconds (float): How long to measure the network, and again the loading.
-
-    Returns:
-        Report: All that was found.
+    Every image is read by so many threads, or only looked for. The cost is measured, for some
+    seconds, if nothing stands against a training.
     """
     register_all_modules(init_default_scope=False)
     init_default_scope(cfg.get('default_scope', 'mmpose'))
@@ -147,16 +139,13 @@ def _examine_images(
 ) -> Found:
     """Look at the images that the data set uses, or all that its file names if it isn't built."""
     sizes = examined.sizes if examined else {}
-    files = {
-        (path := os.path.join(source.image_folder, name)): ImageFile(path, size)
-        for name, size in sizes.items()
-    }
+    images = {os.path.join(source.image_folder, name): size for name, size in sizes.items()}
     if dataset is not None:
-        used = {info['img_path']: None for info in fit.records(dataset)}
-        files = {path: files.get(path, ImageFile(path)) for path in used if path}
+        paths = [info['img_path'] for info in fit.records(dataset)]
+        images = {path: images.get(path) for path in paths if path}
     if not read:
-        return {faults.IMAGE_MISSING: fit.missing_files(files)}
-    return examine_images(list(files.values()), source.loader, workers, source.settings[0])
+        return {faults.IMAGE_MISSING: fit.missing_files(images)}
+    return examine_images(images, source.image_loader, workers, source.settings[0])
 
 
 def in_words(report: Report) -> str:

@@ -7,13 +7,12 @@ from typing import Any
 
 from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
-from mmpose.registry import DATASETS
+from mmpose.registry import DATASETS, TRANSFORMS
 
 from ..files import read_json
 from . import faults
 from .annotations import Examined, examine, examine_detections
 from .faults import Found
-from .images import Loader
 
 SPLITS = ('train', 'val', 'test')
 
@@ -55,12 +54,12 @@ class Source:
             return None
 
     @property
-    def loader(self) -> Loader:
-        """How its pipeline reads images."""
+    def image_loader(self) -> Any:
+        """The step of its pipeline that reads images."""
         for step in self.cfg.get('pipeline') or []:
             if step['type'] in ('LoadImage', 'LoadImageFromFile'):
-                return Loader(**{k: step[k] for k in Loader._fields if k in step})
-        return Loader()
+                return TRANSFORMS.build(step)
+        return TRANSFORMS.build(dict(type='LoadImage'))
 
     def examine(self) -> tuple[Examined | None, Found]:
         """Look for every fault of its files.

@@ -29,12 +29,9 @@ class FiniteLossHook(Hook):
     ) -> None:
         """Look at the loss; an error names iteration, stages and the checkpoint to go back to."""
         scalars = runner.message_hub.log_scalars
-        broken = {}
-        for name in outputs or {}:
-            if f'train/{name}' in scalars:
-                value = scalars[f'train/{name}'].current()
-                if not math.isfinite(value):
-                    broken[name] = value
+        fetched = [name for name in outputs or {} if f'train/{name}' in scalars]
+        losses = {name: scalars[f'train/{name}'].current() for name in fetched}
+        broken = {name: value for name, value in losses.items() if not math.isfinite(value)}
         if not broken:
             return
         stages = re.findall(r'stage(\d+)', ' '.join(broken))

@@ -1,7 +1,7 @@
 """Looks at data, model, codec and checkpoint together before the first step."""
 
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from mmengine.dataset import BaseDataset
@@ -12,7 +12,7 @@ from mmengine.runner import BaseLoop, Runner
 from mmpose.registry import HOOKS
 
 from ..checks import fit
-from ..checks.sources import sources
+from ..checks.sources import SPLITS, sources
 from ..errors import first_few, naming
 from ..weights.loading import check_estimator_weights
 
@@ -51,7 +51,10 @@ class PreflightHook(Hook):
         """Check every data set that this run has built, and the model."""
         model = _model(runner)
         fit.check_model(model)
-        for split, loop in _loops(runner):
+        for split in SPLITS:
+            loop = getattr(runner, f'_{split}_loop', None)
+            if not isinstance(loop, BaseLoop):
+                continue  # it is not built
             built = loop.dataloader.dataset
             name = f'{split}_dataloader.dataset'
             for dataset in getattr(built, 'datasets', [built]):
@@ -85,34 +88,23 @@ def _model(runner: Runner) -> Any:
     return runner.model.module if is_model_wrapper(runner.model) else runner.model
 
 
-def _loops(runner: Runner) -> Iterator[tuple[str, Any]]:
-    """The loops that the runner has built, by the names of their splits."""
-    for split in ('train', 'val', 'test'):
-        loop = getattr(runner, f'_{split}_loop', None)
-        if isinstance(loop, BaseLoop):
-            yield split, loop
-
-
-def _call_before_building() -> None:
+def _checking(run: Callable[[Runner], Any], *splits: str) -> Callable[[Runner], Any]:
     """Let the hook look at files before data sets are built from them.
 
     MMEngine builds them before it calls any hook, and MMPose's data set classes then end in errors
     that don't name the file.
     """
 
-    def checking(run: Callable[[Runner], Any], splits: tuple[str, ...]) -> Callable[[Runner], Any]:
-        @functools.wraps(run)
-        def check_and_run(runner: Runner) -> Any:
-            for hook in runner.hooks:
-                if isinstance(hook, PreflightHook):
-                    hook.before_build(runner, splits)
-            return run(runner)
+    @functools.wraps(run)
+    def check_and_run(runner: Runner) -> Any:
+        for hook in runner.hooks:
+            if isinstance(hook, PreflightHook):
+                hook.before_build(runner, splits)
+        return run(runner)
 
-        return check_and_run
-
-    Runner.train = checking(Runner.train, ('train', 'val'))
-    Runner.val = checking(Runner.val, ('val',))
-    Runner.test = checking(Runner.test, ('test',))
+    return check_and_run
 
 
-_call_before_building()
+Runner.train = _checking(Runner.train, 'train', 'val')
+Runner.val = _checking(Runner.val, 'val')
+Runner.test = _checking(Runner.test, 'test')

@@ -350,12 +350,11 @@ def average_flip(
 
 def _losses(setting: str, cfg: Config | Sequence[Config], count: int, what: str) -> nn.ModuleList:
     cfgs = [cfg] * count if isinstance(cfg, Mapping) else cfg
-    if not isinstance(cfgs, Sequence) or not all(isinstance(c, Mapping) for c in cfgs):
-        raise SettingError(f'{setting}={cfg!r} must be the dict of a loss, or a list of such dicts')
-    if len(cfgs) != count:
+    is_list = isinstance(cfgs, Sequence) and all(isinstance(c, Mapping) for c in cfgs)
+    if not is_list or len(cfgs) != count:
         raise SettingError(
-            f'{setting} is a list of {len(cfgs)} losses, and needs {count}: one for each of the '
-            f'{what}'
+            f'{setting}={cfg!r} must be the dict of a loss, or a list of {count} such dicts, one '
+            f'for each of the {what}'
         )
     losses = nn.ModuleList()
     for one in cfgs:

@@ -46,23 +46,17 @@ def schedule_levels(
                 'or set coarse_to_fine to False or to a list of levels'
             )
         return schedule
-    try:
-        schedule = [list(row) for row in coarse_to_fine]
-    except TypeError:
-        schedule = []
-    if len(schedule) != num_stages or any(len(row) != num_units for row in schedule):
+    fits = isinstance(coarse_to_fine, Sequence) and len(coarse_to_fine) == num_stages
+    for row in coarse_to_fine if fits else []:
+        fits &= isinstance(row, Sequence) and len(row) == num_units
+        fits = fits and all(level in range(num_levels) for level in row)
+    if not fits:
         raise SettingError(
             f'coarse_to_fine={coarse_to_fine!r} must be True, False, or hold for each of '
             f'num_stages={num_stages} stages a list with the level of each of num_units='
-            f'{num_units} units'
+            f'{num_units} units, from 0 (coarsest) to {num_levels - 1} (the finest of the codec)'
         )
-    asked = {level for row in schedule for level in row}
-    if not asked <= set(range(num_levels)):
-        raise SettingError(
-            f'coarse_to_fine={schedule} asks for the levels {sorted(asked)}, and the codec has '
-            f'{num_levels}: 0 (coarsest) to {num_levels - 1} (finest)'
-        )
-    return schedule
+    return [list(row) for row in coarse_to_fine]
 
 
 class BatchTargets:

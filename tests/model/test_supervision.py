@@ -68,8 +68,8 @@ class TestSchedule:
         [
             (2, (9, 7, 5), True, r'needs 5 levels, and the codec has 3'),
             (2, (11, 9, 7, 5), True, r'needs 5 levels, and the codec has 4'),
-            (2, (9, 7, 5), [[0, 1, 2, 3]] * 2, r'levels \[0, 1, 2, 3\], and the codec has 3'),
-            (2, KERNELS, [[-1, 1, 2, 3]] * 2, r'levels \[-1, 1, 2, 3\], and the codec has 5'),
+            (2, (9, 7, 5), [[0, 1, 2, 3]] * 2, r'from 0 \(coarsest\) to 2'),
+            (2, KERNELS, [[-1, 1, 2, 3]] * 2, r'from 0 \(coarsest\) to 4'),
             (2, KERNELS, [[0, 1, 2, 3]], 'for each of num_stages=2'),
             (2, KERNELS, [[0, 1, 2]] * 2, 'each of num_units=4'),
         ],
@@ -112,8 +112,14 @@ class TestLoss:
     @pytest.mark.parametrize(
         ('settings', 'message'),
         [
-            (dict(unit_loss=[dict(type='JointMSELoss')] * 4), 'list of 4 losses, and needs 3'),
-            (dict(final_loss=[dict(type='JointMSELoss')]), 'list of 1 losses, and needs 2'),
+            (
+                dict(unit_loss=[dict(type='JointMSELoss')] * 4),
+                'a list of 3 such dicts, .* units',
+            ),
+            (
+                dict(final_loss=[dict(type='JointMSELoss')]),
+                'a list of 2 such dicts, .* stages',
+            ),
         ],
     )
     def test_refuses_a_list_of_the_wrong_length(self, settings, message):
