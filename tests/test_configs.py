@@ -21,7 +21,7 @@ from mspn_plugin import SettingError, config_names, config_path
 from mspn_plugin.checks.fit import check_fit, check_model
 
 REPO = Path(__file__).resolve().parent.parent
-# Where the photographs of each data set lie below shared_data: annotations, pictures.
+# Where the photographs of each data set lie below shared_data: annotations, images.
 PHOTOS = {
     'CocoDataset': ('coco/annotations/person_keypoints_train2017.json', 'coco/train2017/'),
     'MpiiDataset': ('mpii/test_mpii.json', 'mpii/'),
@@ -34,17 +34,17 @@ STEPS_PER_EPOCH = IMAGES_PER_EPOCH // 256
 
 
 def draw_figures(folder, joints):
-    """Two pictures with the figures of the template, in the layout that it asks for."""
+    """Two images with the figures of the template, in the layout that it asks for."""
     places = np.array([[60, 20], [30, 70], [90, 70], [60, 90], [40, 150], [80, 150]])
     assert len(places) == joints
     (folder / 'train').mkdir(parents=True)
     annotations, images = [], []
     for index in range(2):
-        picture = np.full((200, 160, 3), 60, np.uint8)
+        image = np.full((200, 160, 3), 60, np.uint8)
         moved = places + 10 * index
         for x, y in moved.tolist():
-            cv2.circle(picture, (x, y), 4, (0, 200, 255), -1)
-        cv2.imwrite(str(folder / 'train' / f'{index}.png'), picture)
+            cv2.circle(image, (x, y), 4, (0, 200, 255), -1)
+        cv2.imwrite(str(folder / 'train' / f'{index}.png'), image)
         images.append(dict(id=index, file_name=f'{index}.png', width=160, height=200))
         keypoints = np.concatenate([moved, np.full((joints, 1), 2)], axis=1).ravel().tolist()
         annotations.append(
@@ -71,10 +71,10 @@ def dataset_of(loader, shared_data, folder):
     if 'datasets' in settings:  # they are mixed; all are read in the same way
         settings = Config(dict(settings.datasets[0], pipeline=settings.pipeline))
     if 'metainfo' in settings:
-        ann_file, pictures = draw_figures(folder, len(settings.metainfo.keypoint_info))
+        ann_file, images = draw_figures(folder, len(settings.metainfo.keypoint_info))
     else:
-        ann_file, pictures = (str(shared_data / path) for path in PHOTOS[settings.type])
-    settings.update(ann_file=ann_file, data_root='', data_prefix=dict(img=f'{pictures}/'))
+        ann_file, images = (str(shared_data / path) for path in PHOTOS[settings.type])
+    settings.update(ann_file=ann_file, data_root='', data_prefix=dict(img=f'{images}/'))
     for boxes in ('bbox_file', 'headbox_file'):
         settings.pop(boxes, None)
     return DATASETS.build(settings)
@@ -262,9 +262,9 @@ def test_the_options_for_a_converted_checkpoint_turn_the_authors_recipe_to_rgb()
     options = re.findall(r"(model\.data_preprocessor\.\w+)='?([^'\s]*)", page)
     cfg = Config.fromfile(config_path('td-hm_4xmspn50_megvii-8xb32-96k_coco-256x192'))
     init_default_scope(cfg.default_scope)
-    picture = torch.randint(256, (3, 8, 8), dtype=torch.uint8)
-    bgr = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[picture], data_samples=[]))
+    image = torch.randint(256, (3, 8, 8), dtype=torch.uint8)
+    bgr = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[image], data_samples=[]))
     cfg.merge_from_dict({name: ast.literal_eval(value) for name, value in options})
-    rgb = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[picture], data_samples=[]))
+    rgb = MODELS.build(cfg.model.data_preprocessor)(dict(inputs=[image], data_samples=[]))
     assert len(options) == 3
     assert torch.equal(rgb['inputs'], bgr['inputs'].flip(1))

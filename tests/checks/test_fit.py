@@ -147,7 +147,7 @@ def test_a_missing_file_names_the_setting_and_the_variable_that_sets_its_folder(
         check_files(data)
 
 
-def test_a_metric_that_lacks_the_pictures_is_named(rendered):
+def test_a_metric_that_lacks_the_images_is_named(rendered):
     dataset = training_set(rendered)
     annotations = rendered / 'annotations'
     check_metric(dataset, CocoMetric(str(annotations / 'person_keypoints_train2017.json')), 'a')

@@ -93,14 +93,14 @@ def trained(tmp_path_factory, coco):
 
 @pytest.fixture
 def project(tmp_path, trained, coco):
-    """A folder in which a reader of the pages works: a clone, data, a picture and a network."""
+    """A folder in which a reader of the pages works: a clone, data, an image and a network."""
     for name in ('configs', 'examples', 'benchmarks'):
         (tmp_path / name).symlink_to(REPO / name)
     (tmp_path / 'YOUR_PROJECT').mkdir()
     for file in trained.iterdir():
         (tmp_path / file.name).symlink_to(file)
-    picture = sorted((coco / 'val2017').iterdir())[0]
-    shutil.copy(picture, tmp_path / 'person.jpg')
+    image = sorted((coco / 'val2017').iterdir())[0]
+    shutil.copy(image, tmp_path / 'person.jpg')
     annotations = json.loads((coco / 'annotations' / 'person_keypoints_val2017.json').read_text())
     annotations['images'][0]['file_name'] = 'person.jpg'
     (tmp_path / 'boxes.json').write_text(json.dumps(annotations))

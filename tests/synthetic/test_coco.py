@@ -223,15 +223,15 @@ class TestSeeds:
 class TestLeftAndRight:
     @pytest.mark.parametrize('turn, left_is_right_of_right', [(0, True), (180, False)])
     def test_left_is_the_person_s_own(self, turn, left_is_right_of_right):
-        joints = dict(zip(KEYPOINTS, standing(turn).keypoints, strict=True))
-        for joint in ('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'):
-            left, right = joints[f'left_{joint}'][0], joints[f'right_{joint}'][0]
+        keypoints = dict(zip(KEYPOINTS, standing(turn).keypoints, strict=True))
+        for kind in ('eye', 'ear', 'shoulder', 'elbow', 'wrist', 'hip', 'knee', 'ankle'):
+            left, right = keypoints[f'left_{kind}'][0], keypoints[f'right_{kind}'][0]
             assert (left > right) == left_is_right_of_right
 
     def test_a_raised_left_arm_is_the_left_one(self):
         raised, hanging = np.array((30.0, 160, 0, 0, 0)), np.array((25.0, 0, 5, 0, 0))
-        joints = dict(zip(KEYPOINTS, standing(0, arms=(raised, hanging)).keypoints, strict=True))
-        assert joints['left_wrist'][1] < joints['nose'][1] < joints['right_wrist'][1]
+        keypoints = dict(zip(KEYPOINTS, standing(0, arms=(raised, hanging)).keypoints, strict=True))
+        assert keypoints['left_wrist'][1] < keypoints['nose'][1] < keypoints['right_wrist'][1]
 
     def test_front_and_back_look_different_beyond_their_outlines(self):
         front, back = painted(standing(0))[0], painted(standing(180))[0]
@@ -312,8 +312,8 @@ class TestVisibility:
 
     def test_every_keypoint_has_parts_that_show_it(self):
         for name in KEYPOINTS:
-            side, _, joint = name.rpartition('_')
-            assert {owner.format(side) for owner in OWNERS[joint]} <= set(PARTS)
+            side, _, kind = name.rpartition('_')
+            assert {owner.format(side) for owner in OWNERS[kind]} <= set(PARTS)
 
 
 class TestCommand:
