@@ -26,7 +26,7 @@ def examine_images(
     """
     found: Found = defaultdict(list)
     progress: dict[str, Any] = dict(max_workers=workers, unit='img', desc=name, leave=False)
-    for fault in thread_map(lambda image: _fault_of(*image, loader), images.items(), **progress):
+    for fault in thread_map(lambda path: _fault_of(path, images[path], loader), images, **progress):
         if fault is not None:
             found[fault[0]].append(fault[1])
     return found

@@ -139,7 +139,9 @@ def _examine_images(
 ) -> Found:
     """Look at the images that the data set uses, or all that its file names if it isn't built."""
     sizes = examined.sizes if examined else {}
-    images = {os.path.join(source.image_folder, name): size for name, size in sizes.items()}
+    images: dict[str, tuple[float, float] | None] = {
+        os.path.join(source.image_folder, name): size for name, size in sizes.items()
+    }
     if dataset is not None:
         paths = [info['img_path'] for info in fit.records(dataset)]
         images = {path: images.get(path) for path in paths if path}

@@ -112,13 +112,13 @@ class Data:
     def __init__(self, rendered, folder):
         self.folder = Path(shutil.copytree(rendered, folder))
         self.content = json.loads((self.folder / TRAIN).read_text())
-        self.person = next(
-            person
+        images = {image['id']: image for image in self.content['images']}
+        # Of an image that is not square: it shows when it is turned.
+        self.person, self.image = next(
+            (person, image)
             for person in self.content['annotations']
             if person['num_keypoints'] > 8 and person['keypoints'][2] > 0
-        )
-        (self.image,) = (
-            image for image in self.content['images'] if image['id'] == self.person['image_id']
+            if (image := images[person['image_id']])['width'] != image['height']
         )
 
     def add_person(self, number, change=lambda person: None):
