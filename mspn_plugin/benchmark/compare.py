@@ -135,12 +135,7 @@ def run(
 
 
 class Contender:
-    """A model among those that are measured.
-
-    Args:
-        subject (Subject): The model.
-        settings (Settings): How to measure.
-        folder (str): Where files may be written.
+    """A model among those that are measured; files may be written to the folder.
 
     Attributes:
         row (dict): ``name``, ``config``, ``checkpoint``, ``options``; ``reasons`` (what could not

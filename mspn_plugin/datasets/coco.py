@@ -37,15 +37,9 @@ def write_annotations(
     info: dict[str, Any],
     license: dict[str, Any],
 ) -> None:
-    """Write the annotations of one split of persons.
+    """Write COCO's records of one split, 'train' or 'val', below the data set's folder.
 
-    Args:
-        root (Path): The data set's folder.
-        split (str): 'train' or 'val'.
-        images (list[dict]): COCO's records of the images.
-        annotations (list[dict]): COCO's records of the persons, of category 1.
-        info (dict): What COCO's files say of the data set.
-        license (dict): Of all images.
+    The annotations are of persons, category 1, and all images have one license.
     """
     category = dict(
         id=1,

@@ -13,12 +13,9 @@ _PACKAGES = {'mspn_plugin', 'mmpose', 'mmengine', 'mmcv', 'onnxruntime', 'numpy'
 
 
 def describe(device: str = 'cpu') -> dict[str, Any]:
-    """What the figures of a run depend on.
+    """What the figures of a run on a torch device, ``cpu`` or ``cuda...``, depend on.
 
     MMEngine's ``collect_env`` has neither the processor nor most of these packages.
-
-    Args:
-        device (str): The torch device that is measured, ``cpu`` or ``cuda...``.
 
     Returns:
         dict: ``processor`` (model), ``cores`` (that this process may use), ``threads`` (of

@@ -5,7 +5,7 @@ Lengths are parts of the standing height.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import astuple, dataclass
 
 import numpy as np
 
@@ -38,7 +38,7 @@ class Body:
 
     @classmethod
     def sample(cls, rng: np.random.Generator, height: float) -> Body:
-        usual = [field.default for field in fields(cls)[1:]]
+        usual = astuple(cls(height))[1:]
         varied = np.multiply(usual, rng.uniform(0.92, 1.08, len(usual)))
         varied[-1] *= rng.uniform(0.9, 1.15)
         return cls(height, *varied.tolist())

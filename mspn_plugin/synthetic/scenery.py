@@ -60,12 +60,8 @@ def paint_background(canvas: Canvas, rng: np.random.Generator, horizon: float) -
 
 
 def paint_outdoors(canvas: Canvas, rng: np.random.Generator, horizon: float) -> None:
-    """Paint a hill, houses, trees and lines on the ground."""
+    """Paint houses, trees and lines on the ground."""
     w = canvas.width
-    if rng.random() < 0.5:
-        hill = circle((0, 0), 1) * (rng.uniform(0.5, 1.2) * w, rng.uniform(20, 70))
-        hill = np.minimum(hill + (rng.uniform(0, w), horizon), (np.inf, horizon))
-        canvas.paint(hill, shade(pick_colour(rng, GROUND), 0.85))
     for _ in range(rng.integers(0, 4)):
         x, wide = rng.uniform(-0.1 * w, w), rng.uniform(0.1, 0.35) * w
         top, size = rng.uniform(0.2, 0.9) * horizon, rng.uniform(6, 14)
@@ -129,9 +125,9 @@ def paint_thing(
     if kind == 0:  # a bush
         paint_leaves(canvas, rng, foot - (0, 15), 12, part)
     elif kind == 1:  # a lamp post or a balloon
-        top = (foot[0] + rng.uniform(-15, 15), rng.uniform(0.1, 0.5) * h)
-        paint_bar(canvas, foot, top, rng.uniform(0.1, 0.6) * thick, shade(colour, 0.8), part)
-        paint_ball(canvas, top, 2 * thick, pick_colour(rng), part)
+        bulb = (foot[0] + rng.uniform(-15, 15), rng.uniform(0.1, 0.5) * h)
+        paint_bar(canvas, foot, bulb, rng.uniform(0.1, 0.6) * thick, shade(colour, 0.8), part)
+        paint_ball(canvas, bulb, 2 * thick, pick_colour(rng), part)
     elif kind == 2:  # a ball
         paint_ball(canvas, foot - (0, 2 * thick), 2 * thick, colour, part)
     elif kind == 3:  # a bollard or a pole
