@@ -17,6 +17,7 @@ from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, MODELS
 from support.pages import PAGES, REPO, SMALL, blocks, filled, shortened
+from support.small_detector import write_detector
 
 import mspn_cli
 from mspn_plugin import config_names, config_path
@@ -88,6 +89,7 @@ def trained(tmp_path_factory, coco):
     shapes = (line.split('\t') for line in listing.splitlines())
     release = {key: torch.zeros(json.loads(shape)) for key, shape in shapes}
     torch.save(dict(model=release), folder / 'IN.pth')
+    write_detector(folder)
     return folder
 
 
@@ -114,6 +116,8 @@ def placeholders(coco):
         'CONFIG': 'my.py',
         'IMAGE': 'person.jpg',
         'FILE': 'boxes.json',
+        'DETECTOR_CONFIG': 'detector.py',
+        'DETECTOR_WEIGHTS': 'detector.pth',
         'LEFT TOP WIDTH HEIGHT': '20 10 130 280',
         'best_coco_AP_epoch_210.pth': 'best_coco_AP_epoch_1.pth',
     }
