@@ -81,10 +81,13 @@ def new_folder(path: str | Path) -> Iterator[Path]:
 
 
 def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file as a whole; folders that are missing are made."""
+    """Write a file as a whole, to disk; folders that are missing are made."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with writing(path) as unfinished:
-        unfinished.write_bytes(content)
+    with writing(path) as unfinished, unfinished.open('wb') as file:
+        file.write(content)
+        # A machine that loses power may otherwise keep the new name and lose the content.
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def remove_unfinished(folder: Path, suffix: str) -> None:

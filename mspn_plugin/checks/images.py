@@ -3,6 +3,7 @@
 import io
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from mmengine import fileio
@@ -10,11 +11,12 @@ from PIL import Image, UnidentifiedImageError
 from tqdm.contrib.concurrent import thread_map
 
 from . import faults
+from .annotations import Size
 from .faults import Found, Kind
 
 
 def examine_images(
-    images: Mapping[str, tuple[float, float] | None], loader: Any, workers: int, name: str
+    images: Mapping[str, Size | None], loader: Any, workers: int, name: str
 ) -> Found:
     """Read images and look for faults.
 
@@ -26,13 +28,14 @@ def examine_images(
     """
     found: Found = defaultdict(list)
     progress: dict[str, Any] = dict(max_workers=workers, unit='img', desc=name, leave=False)
-    for fault in thread_map(lambda path: _fault_of(path, images[path], loader), images, **progress):
+    look = partial(_fault_of, loader=loader)
+    for fault in thread_map(look, images, images.values(), **progress):
         if fault is not None:
             found[fault[0]].append(fault[1])
     return found
 
 
-def _fault_of(path: str, size: tuple[float, float] | None, loader: Any) -> tuple[Kind, str] | None:
+def _fault_of(path: str, size: Size | None, loader: Any) -> tuple[Kind, str] | None:
     try:
         content = fileio.get(path, backend_args=loader.backend_args)
         height, width = loader.transform(dict(img_path=path))['img'].shape[:2]

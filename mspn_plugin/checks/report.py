@@ -22,7 +22,7 @@ from ..errors import SettingError, naming, quiet, reason
 from ..weights.loading import check_estimator_weights, read_checkpoint
 from . import cost as run_cost
 from . import faults, fit
-from .annotations import Examined
+from .annotations import Examined, Size
 from .faults import ERROR, WARNING, Finding, Found, errors, findings
 from .images import examine_images
 from .sources import Source, sources
@@ -139,7 +139,7 @@ def _examine_images(
 ) -> Found:
     """Look at the images that the data set uses, or all that its file names if it isn't built."""
     sizes = examined.sizes if examined else {}
-    images: dict[str, tuple[float, float] | None] = {
+    images: dict[str, Size | None] = {
         os.path.join(source.image_folder, name): size for name, size in sizes.items()
     }
     if dataset is not None:

@@ -17,7 +17,7 @@ from mmengine.runner import EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
 from ..errors import SettingError, first_few
-from ..files import remove_unfinished, writing
+from ..files import remove_unfinished, write_bytes, writing
 from ..weights.loading import is_intact
 
 
@@ -29,13 +29,7 @@ class WholeFileBackend(LocalBackend):
 
     def put(self, obj: bytes, filepath: str | Path) -> None:
         """Write a file; its folder is made if it is missing."""
-        path = Path(filepath)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with writing(path) as unfinished, unfinished.open('wb') as file:
-            file.write(obj)
-            # A machine that loses power may otherwise keep the new name and lose the content.
-            file.flush()
-            os.fsync(file.fileno())
+        write_bytes(Path(filepath), obj)
 
 
 register_backend('mspn_whole', WholeFileBackend)
