@@ -61,35 +61,31 @@ def check_model(model: Any) -> None:
     backbone, head = getattr(model, 'backbone', None), getattr(model, 'head', None)
     for field in ('num_stages', 'num_units', 'unit_channels'):
         first, second = getattr(backbone, field, None), getattr(head, field, None)
-        if first is not None and second is not None:
-            _check_equal(f'model.backbone.{field}', first, f'model.head.{field}', second)
+        _check_equal(f'model.backbone.{field}', first, f'model.head.{field}', second)
 
 
 def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
     """Check a data set's keypoints and pipeline against the head and its codec."""
     head = getattr(model, 'head', None)
     declared = dataset.metainfo.get('num_keypoints')
-    channels = getattr(head, 'out_channels', None)
-    if declared and channels:
-        kind = f"{name}: {type(dataset).__name__}'s number of keypoints"
-        _check_equal(kind, declared, 'model.head.out_channels', channels)
+    kind = f"{name}: {type(dataset).__name__}'s number of keypoints"
+    _check_equal(kind, declared, 'model.head.out_channels', getattr(head, 'out_channels', None))
     decoder = getattr(head, 'decoder', None)
     for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', []):
-        step_name = f'{name}.pipeline, {type(step).__name__}: '
-        decoder_name = 'model.head.decoder.'
-        crop, expected = getattr(step, 'input_size', None), getattr(decoder, 'input_size', None)
-        if crop is not None and expected is not None:
-            names = f'{step_name}input_size', f'{decoder_name}input_size'
-            _check_equal(names[0], tuple(crop), names[1], tuple(expected))
         encoder = getattr(step, 'encoder', None)
-        if encoder is not None and type(encoder) is type(decoder):
-            for field in CODEC_FIELDS:
-                first, second = getattr(encoder, field, None), getattr(decoder, field, None)
-                _check_equal(f'{step_name}encoder.{field}', first, decoder_name + field, second)
+        compared = [('', step, 'input_size')]
+        if type(encoder) is type(decoder):
+            compared += [('encoder.', encoder, field) for field in CODEC_FIELDS]
+        for prefix, part, field in compared:
+            first, second = getattr(part, field, None), getattr(decoder, field, None)
+            first = tuple(first) if isinstance(first, list) else first
+            setting = f'{name}.pipeline, {type(step).__name__}: {prefix}{field}'
+            _check_equal(setting, first, f'model.head.decoder.{field}', second)
 
 
 def _check_equal(first_name: str, first: Any, second_name: str, second: Any) -> None:
-    if first != second:
+    """Compare two settings, if both are there."""
+    if first is not None and second is not None and first != second:
         raise SettingError(
             f'{first_name} is {first} and {second_name} is {second}; they must be equal'
         )

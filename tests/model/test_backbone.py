@@ -6,6 +6,7 @@ from collections import Counter
 
 import pytest
 import torch
+from support.small_backbone import TINY, tiny
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -14,13 +15,6 @@ from mspn_plugin import MSPNBackbone, SettingError
 # After the plugin, which lets mmpose import.
 from mmpose.models import MSPN, MSPNHead  # isort: skip
 from mmpose.registry import MODELS  # isort: skip
-
-TINY = {'num_units': 2, 'num_blocks': (1, 2), 'stem_channels': 4, 'unit_channels': 8}
-
-
-def tiny(num_stages=2, **settings):
-    torch.manual_seed(0)
-    return MSPNBackbone(num_stages=num_stages, **{**TINY, **settings})
 
 
 def images(batch=2, height=32, width=24, seed=1):

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from support.small_backbone import tiny
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -10,13 +11,6 @@ from mspn_plugin import MSPNBackbone, SettingError
 # After the plugin, which lets mmpose import.
 from mmengine.runner import load_state_dict  # isort: skip
 from mmpose.models import MSPN, ResNet  # isort: skip
-
-TINY = {'num_units': 2, 'num_blocks': (1, 2), 'stem_channels': 4, 'unit_channels': 8}
-
-
-def tiny(num_stages=2, **settings):
-    torch.manual_seed(0)
-    return MSPNBackbone(num_stages=num_stages, **{**TINY, **settings})
 
 
 @pytest.fixture
