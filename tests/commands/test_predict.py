@@ -144,6 +144,17 @@ def test_a_detector_finds_the_boxes(run, detector, images, tmp_path):
     assert np.allclose([r['bbox_score'] for r in of_first], boxes.scores)
 
 
+def test_a_detector_looks_at_every_frame_of_a_video(run, detector, images, tmp_path):
+    clip, out = tmp_path / 'clip.mp4', tmp_path / 'out'
+    writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'mp4v'), 10, (160, 120))
+    for name in ('000000000003.png', '000000000007.png'):
+        writer.write(read_image(images / name))
+    writer.release()
+    options = ('--min-box-score', 0.001, '--no-pictures')
+    assert run(clip, *detector, *options, '--out', out).exit_code == 0
+    assert {r['frame'] for r in results(out)} == {0, 1}
+
+
 def test_an_image_without_a_found_person_has_no_pose(run, detector, images, tmp_path):
     out = tmp_path / 'out'
     assert run(images, *detector, '--out', out).exit_code == 0
