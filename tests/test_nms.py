@@ -1,10 +1,7 @@
 """Non-maximum suppression with mmcv-lite gives the boxes of mmcv's compiled operator."""
 
 import importlib.util
-import shutil
-from pathlib import Path
 
-import mmcv
 import numpy as np
 import pytest
 import torch
@@ -86,40 +83,6 @@ def test_boxes_are_those_of_a_slow_reference(case):
             found, kept = nms(boxes, scores, threshold, offset)
             assert kept.tolist() == slow_nms(boxes, scores, threshold, offset), (threshold, offset)
             assert torch.equal(found, torch.cat([boxes[kept], scores[kept, None]], 1))
-
-
-@pytest.fixture(scope='module')
-def mmcv_operator(tmp_path_factory):
-    """mmcv's own ``nms`` for CPUs, compiled from the source that mmcv-lite ships."""
-    from torch.utils.cpp_extension import load
-
-    source = Path(mmcv.__file__).parent / 'ops' / 'csrc'
-    if not (shutil.which('g++') and shutil.which('ninja') and source.is_dir()):
-        pytest.skip('needs g++, ninja and the source of mmcv')
-    folder = tmp_path_factory.mktemp('nms')
-    file = folder / 'mmcv_nms.cpp'
-    file.write_text(
-        '#include <torch/extension.h>\n'
-        '#include "pytorch/cpu/nms.cpp"\n'
-        '#include "pytorch/nms.cpp"\n'
-        'PYBIND11_MODULE(TORCH_EXTENSION_NAME, m) { m.def("nms", &nms); }\n'
-    )
-    include = [str(source), str(source / 'common')]
-    return load(
-        'mmcv_nms', [str(file)], extra_include_paths=include, build_directory=str(folder)
-    ).nms
-
-
-@pytest.mark.slow
-def test_boxes_are_those_of_mmcv_compiled(mmcv_operator):
-    more = {f'many {seed}': random_boxes(500, seed) for seed in range(3)}
-    more |= {f'many on a grid {seed}': grid_boxes(500, seed) for seed in range(3)}
-    for boxes, scores in [*CASES.values(), *more.values()]:
-        boxes, scores = torch.tensor(np.float32(boxes)), torch.tensor(np.float32(scores))
-        for threshold in THRESHOLDS:
-            for offset in (0, 1):
-                kept = compat.nms(boxes, scores, threshold, offset)
-                assert torch.equal(kept, mmcv_operator(boxes, scores, threshold, offset))
 
 
 def test_torchvision_is_asked_where_it_works(monkeypatch):
