@@ -51,6 +51,14 @@ class PreflightHook(Hook):
         """Check every data set that this run has built, and the model."""
         model = _model(runner)
         fit.check_model(model)
+        declared = runner.cfg.get('num_stages')
+        stages = getattr(getattr(model, 'backbone', None), 'num_stages', declared)
+        if declared not in (None, stages):
+            runner.logger.warning(
+                f'num_stages={declared} of the config changes nothing, and the network has '
+                f'{stages} stages: a config that inherits sets model.backbone.num_stages and '
+                'model.head.num_stages'
+            )
         for split in SPLITS:
             loop = getattr(runner, f'_{split}_loop', None)
             if not isinstance(loop, BaseLoop):

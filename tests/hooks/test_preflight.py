@@ -101,3 +101,13 @@ def test_a_switch_lets_a_run_go_on_with_faulty_annotations(folder):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter > 0
+
+
+@pytest.mark.parametrize('stages', [2, 4])
+def test_a_number_of_stages_that_changes_nothing_is_told(folder, stages, monkeypatch):
+    runner = Runner.from_cfg(small_config(folder, folder / 'work', num_stages=stages))
+    warnings = []
+    monkeypatch.setattr(runner.logger, 'warning', warnings.append)
+    runner.train()
+    told = [text for text in warnings if text.startswith('num_stages=4 of the config changes')]
+    assert len(told) == (stages == 4)
