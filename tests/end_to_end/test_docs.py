@@ -102,7 +102,8 @@ def project(tmp_path, trained, coco):
     for file in trained.iterdir():
         (tmp_path / file.name).symlink_to(file)
     image = sorted((coco / 'val2017').iterdir())[0]
-    shutil.copy(image, tmp_path / 'person.jpg')
+    for name in ('person.jpg', 'photo.jpg'):
+        shutil.copy(image, tmp_path / name)
     annotations = json.loads((coco / 'annotations' / 'person_keypoints_val2017.json').read_text())
     annotations['images'][0]['file_name'] = 'person.jpg'
     (tmp_path / 'boxes.json').write_text(json.dumps(annotations))
@@ -175,6 +176,7 @@ def train_a_step_and_predict(text):
     cfg.merge_from_dict(SMALL)
     data = Config.fromfile('my.py').train_dataloader.dataset
     data.pipeline = cfg.train_pipeline
+    init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     people = DATASETS.build(data)
     check_model(model)
