@@ -176,7 +176,6 @@ def train_a_step_and_predict(text):
     cfg.merge_from_dict(SMALL)
     data = Config.fromfile('my.py').train_dataloader.dataset
     data.pipeline = cfg.train_pipeline
-    init_default_scope(cfg.default_scope)
     model = MODELS.build(cfg.model)
     people = DATASETS.build(data)
     check_model(model)

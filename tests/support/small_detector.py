@@ -3,7 +3,7 @@
 import torch
 from mmengine.config import Config
 from mmengine.hub import get_config
-from mmengine.registry import init_default_scope
+from mmengine.registry import DefaultScope
 
 SMALL = {
     'model.backbone.widen_factor': 0.125,
@@ -24,9 +24,9 @@ def write_detector(folder, classes=('dog', 'person')):
     config = Config(get_config('mmdet::rtmdet/rtmdet_tiny_8xb32-300e_coco.py').to_dict())
     config.merge_from_dict(SMALL)
     config.dump(folder / 'detector.py')
-    init_default_scope('mmdet')
     torch.manual_seed(0)
-    model = MODELS.build(config.model)
+    with DefaultScope.overwrite_default_scope('mmdet'):
+        model = MODELS.build(config.model)
     model.init_weights()
     for level in range(3):  # boxes of some pixels, and scores that differ
         torch.nn.init.constant_(model.bbox_head.rtm_reg[level].bias, 4)
