@@ -54,7 +54,7 @@ demo: $(INSTALLED) | $(DEMO)/data
 # and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb16-28e_lspet-128x128
-WEIGHTS := td-hm_2xmspn-small_1xb16-16e_photographs-128x128
+WEIGHTS := td-hm_2xmspn-small_1xb16-3e_photographs-128x128
 
 $(DATA)/lspet: | $(INSTALLED)
 	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@
@@ -67,7 +67,7 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	COCO_ROOT=$(DATA)/lspet $(BIN)/mim train mmpose configs/$(LSPET_CONFIG).py \
 		--work-dir $(DATA)/small_lspet --resume
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small --resume
-	$(BIN)/mspn convert half $(DATA)/small/epoch_16.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
+	$(BIN)/mspn convert half $(DATA)/small/epoch_3.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

@@ -10,12 +10,11 @@ _base_ = ['td-hm_2xmspn-small_1xb16-28e_lspet-128x128.py']
 
 folder = '{{$DATA_ROOT:data}}/'
 load_from = folder + 'small_lspet/epoch_28.pth'
-max_epochs = 16
-small_epochs = 10
+max_epochs = 3
 
-train_cfg = dict(max_epochs=max_epochs, val_interval=2)
+train_cfg = dict(max_epochs=max_epochs, val_interval=1)
 optim_wrapper = dict(
-    optimizer=dict(lr=1.5e-3),
+    optimizer=dict(lr=1e-3),
     # The heads' last norms have grown already.
     paramwise_cfg=dict(
         _delete_=True,
@@ -24,7 +23,7 @@ optim_wrapper = dict(
     ),
 )
 param_scheduler = [
-    dict(type='LinearLR', begin=0, end=300, start_factor=0.01, by_epoch=False),
+    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
     dict(
         type='CosineAnnealingLR',
         begin=0,
@@ -47,14 +46,8 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs'),
 ]
-small_pipeline = train_pipeline[:-1] + [dict(type='Resize', scale=(96, 96)), train_pipeline[-1]]
-custom_hooks = _base_.custom_hooks[:-1] + [
-    dict(
-        type='mmdet.PipelineSwitchHook',
-        switch_epoch=small_epochs,
-        switch_pipeline=train_pipeline,
-    )
-]
+# The base begins with small crops, and its last hook ends that.
+custom_hooks = _base_.custom_hooks[:-1]
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
@@ -62,7 +55,7 @@ val_pipeline = [
     dict(type='PackPoseInputs'),
 ]
 
-_people = dict(
+people = dict(
     type='CocoDataset',
     data_mode='topdown',
     ann_file='annotations/person_keypoints_train2017.json',
@@ -74,14 +67,14 @@ train_dataloader = dict(
         type='CombinedDataset',
         metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
         datasets=[
-            dict(data_root=folder + 'lspet', **_people),
-            dict(data_root=folder + 'coco', **_people),
-            dict(data_root=folder + 'coco_more', **_people),
-            dict(data_root=folder + 'rendered', **_people),
+            dict(data_root=folder + 'lspet', **people),
+            dict(data_root=folder + 'coco', **people),
+            dict(data_root=folder + 'coco_more', **people),
+            dict(data_root=folder + 'rendered', **people),
         ],
         # Persons in an epoch: some 5,500 of LSPET, 2,400 of COCO and 1,600 rendered.
         sample_ratio_factor=[1, 4, 4, 0.3],
-        pipeline=small_pipeline,
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(dataset=dict(data_root=folder + 'lspet', pipeline=val_pipeline))
