@@ -70,7 +70,7 @@ def shortened(script):
     A network that is small already stays as it is. Few photographs are held out for validation,
     and ``mspn check`` opens none: both have tests of their own.
     """
-    script = re.sub(r'\bmspn convert lspet .*', r'\g<0> --val 24', script)
+    script = re.sub(r'\bmspn convert lspet .*', r'\g<0> --val 40', script)
     script = re.sub(r'\bmspn check \$RECIPE.*', r'\g<0> --no-images', script)
     keep = 'mspn-small' in script
     settings = {k: v for k, v in SMALL.items() if not (keep and k.startswith('model.'))}
