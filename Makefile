@@ -51,7 +51,8 @@ demo: $(INSTALLED) | $(DEMO)/data
 	echo "  log                 $(DEMO)/training/"
 
 # The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
-# and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint.
+# and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint: with --resume MMPose looks
+# for nothing else to load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb16-28e_lspet-128x128
 WEIGHTS := td-hm_2xmspn-small_1xb16-3e_photographs-128x128
@@ -66,7 +67,8 @@ weights: export DATA_ROOT = $(DATA)
 weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	COCO_ROOT=$(DATA)/lspet $(BIN)/mim train mmpose configs/$(LSPET_CONFIG).py \
 		--work-dir $(DATA)/small_lspet --resume
-	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small --resume
+	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
+		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
 	$(BIN)/mspn convert half $(DATA)/small/epoch_3.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
