@@ -35,6 +35,8 @@ NOT_RUN = [
     ('docs/install.md', 'pip install torch', 'installs from the network; make matrix runs it'),
     ('docs/install.md', 'uv pip install', 'installs gigabytes from the network'),
     ('docs/install.md', 'pip uninstall', 'compiles for twelve minutes'),
+    ('docs/model-card.md', 'make weights', 'trains for hours'),
+    ('docs/model-card.md', 'mspn predict IMAGES', 'test_shipped.py scores photographs so'),
     ('docs/reliability.md', '# one machine', 'needs GPUs; test_distributed.py runs two processes'),
     ('docs/reliability.md', 'mspn synthetic', 'test_numbers.py trains in half'),
     ('docs/results.md', 'make demo', 'trains for minutes'),
