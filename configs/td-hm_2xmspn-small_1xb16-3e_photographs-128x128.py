@@ -22,17 +22,9 @@ optim_wrapper = dict(
         custom_keys={'head': dict(decay_mult=0)},
     ),
 )
-param_scheduler = [
-    dict(type='LinearLR', begin=0, end=100, start_factor=0.01, by_epoch=False),
-    dict(
-        type='CosineAnnealingLR',
-        begin=0,
-        end=max_epochs,
-        eta_min=1e-5,
-        by_epoch=True,
-        convert_to_iter_based=True,
-    ),
-]
+param_scheduler = _base_.param_scheduler
+param_scheduler[0].end = 100
+param_scheduler[1].end = max_epochs
 
 # COCO's persons are cut off by the border, half hidden and boxed by their outline.
 train_pipeline = [
