@@ -8,7 +8,7 @@ DEMO := demo
 SIZE ?= quick
 DEMO_CONFIG := configs/mspn_synthetic.py
 
-.PHONY: help install demo weights test matrix lint bench lock clean
+.PHONY: help install demo weights test matrix lint bench gpu wheels lock clean
 
 help:
 	@echo 'make demo   train MSPN on rendered people and look at its poses (minutes, no GPU needed)'
@@ -16,6 +16,7 @@ help:
 	@echo 'make weights train the weights that come with the plugin again (hours)'
 	@echo 'make matrix test on each Python that is here, and write the table of docs/install.md'
 	@echo 'make bench  measure beside MMPose and write docs/benchmarks.md'
+	@echo 'make gpu    test and measure on a GPU, and add it to docs/benchmarks.md'
 	@echo 'make lint   ruff, mypy, and the directions in which packages may import'
 	@echo 'make clean  remove .venv and demo'
 
@@ -85,6 +86,21 @@ bench: $(INSTALLED)
 	-$(BIN)/python -m pip install -q --require-hashes --no-deps --upgrade \
 		--target $(VENV)/bench -r requirements/bench.txt
 	PYTHONPATH=$(VENV)/bench $(BIN)/python benchmarks/run_all.py --size $(SIZE)
+
+# All that waits for a GPU. A machine that reaches no package index, but has torch and pytest, takes
+# the folder of `make wheels`, which is for the same system and Python:
+#   pip install --no-index --no-deps --target site wheels/*.whl
+#   PYTHONPATH=site:. make gpu GPU_PYTHON=python3
+GPU_PYTHON ?= $(BIN)/python
+
+gpu: $(if $(filter $(BIN)/%,$(GPU_PYTHON)),$(INSTALLED))
+	$(GPU_PYTHON) -m pytest -m cuda tests/model
+	$(GPU_PYTHON) benchmarks/run_all.py --device cuda \
+		--only gpu-training gpu-prediction codec supervision
+
+wheels: $(INSTALLED)
+	$(BIN)/python -m pip wheel -q --no-deps --no-build-isolation -w wheels \
+		-r requirements/pins.txt ./requirements/xtcocotools
 
 lint: $(INSTALLED)
 	$(BIN)/ruff check .

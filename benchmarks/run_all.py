@@ -24,6 +24,7 @@ from typing import Any
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
+import gpu  # noqa: E402
 import neighbours  # noqa: E402
 import scaling  # noqa: E402
 import write_docs  # noqa: E402
@@ -152,6 +153,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     rows=alone(measure_topic, path.stem, size.quick)
                 ),
             )
+        if args.only:  # by `make gpu` alone
+            work = gpu.TINY if args.size == 'tiny' else gpu.Work()
+            for name, call in (('training', gpu.training), ('prediction', gpu.prediction)):
+                measure(
+                    f'gpu-{name}',
+                    lambda part, call=call: part.update(rows=call(work, settings.device)),
+                )
         measure('models', measure_models)
         measure('scaling', measure_scaling)
         failed = any('failed' in part for part in result['parts'].values())
@@ -202,7 +210,8 @@ def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         '--only',
         nargs='+',
         metavar='TOPIC',
-        help='models, scaling, or a module of this folder without its bench_; all else is kept',
+        help='models, scaling, gpu-training, gpu-prediction, or a module of this folder without '
+        'its bench_; all else is kept',
     )
     parser.add_argument('--results', default=str(HERE.parent / 'docs' / 'benchmarks'))
     parser.add_argument('--docs', default=str(HERE.parent / 'docs' / 'benchmarks.md'))

@@ -20,7 +20,8 @@ from rows import interleaved  # noqa: E402
 def test_make_bench_measures_and_writes_the_page(tmp_path):
     docs = tmp_path / 'docs'
     status = run_all.main(
-        ['--size', 'tiny', '--only', 'codec', 'models', 'scaling', '--device', 'cpu']
+        ['--size', 'tiny', '--device', 'cpu', '--only', 'codec', 'models', 'scaling']
+        + ['gpu-training', 'gpu-prediction']
         + ['--results', str(docs / 'benchmarks'), '--docs', str(docs / 'benchmarks.md')]
     )
     assert status == 0
@@ -30,7 +31,10 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
     assert result['complete'] and result['machine']['versions']['mmpose']
     parts = result['parts']
-    assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in parts['codec']['rows'])
+    for topic, count in dict(codec=1, **{'gpu-training': 3, 'gpu-prediction': 2}).items():
+        rows = parts[topic]['rows']
+        assert len(rows) >= count
+        assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in rows)
     assert [row['name'] for row in parts['models']['models']['rows']] == ['MSPN, tiny', 'absent']
     variables = {table['variable']: table['rows'] for table in parts['scaling']['tables']}
     assert set(variables) == {'stages', 'input size', 'batch', 'persons in an image'}
