@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -12,6 +12,7 @@ import torch
 from click.testing import CliRunner, Result
 from mmengine.config import Config
 from support.small_detector import write_detector
+from support.warm import warm_commands
 
 import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
@@ -74,6 +75,13 @@ def mspn() -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture(scope='session')
+def warm(tmp_path_factory) -> Iterator[Path]:
+    """A folder of ``mim``, ``mspn`` and ``python`` that have imported everything already."""
+    with warm_commands(tmp_path_factory.mktemp('commands')) as folder:
+        yield folder
 
 
 @pytest.fixture(scope='session')
