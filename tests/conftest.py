@@ -11,12 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from mmengine.config import Config
+from support.plain_configs import leave_configs_plain
 from support.small_detector import write_detector
 from support.warm import warm_commands
 
 import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
 
+leave_configs_plain()
 REPO = Path(__file__).resolve().parent.parent
 TINY = {
     'model.backbone.init_cfg': None,

@@ -14,7 +14,7 @@ import select
 import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 REPO = Path(__file__).resolve().parents[2]
@@ -39,7 +39,12 @@ def warm_commands(folder):
         (folder / name).chmod(0o755)
     server = subprocess.Popen(
         [sys.executable, __file__, folder, sys.executable],
-        env={**os.environ, 'OMP_NUM_THREADS': '1', 'PYTHONPATH': str(REPO)},
+        env={
+            **os.environ,
+            'OMP_NUM_THREADS': '1',
+            'PYTHONPATH': str(REPO),
+            'PYTORCH_NVML_BASED_CUDA_CHECK': '1',  # the other one spoils CUDA for forks
+        },
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
@@ -58,10 +63,12 @@ def serve(folder):
         listener.listen()
         print('listening', flush=True)
         sys.executable = str(folder / 'python')  # mim and programs start others by it
-        import mim.cli
+        import mim.cli  # noqa: F401
+        from plain_configs import leave_configs_plain  # beside this file
 
         import mspn_plugin  # noqa: F401
 
+        leave_configs_plain()
         gc.freeze()
         while True:
             if listener not in select.select([listener, sys.stdin], [], [])[0]:
@@ -70,8 +77,9 @@ def serve(folder):
             if os.fork() == 0:
                 break
             connection.close()
-            while os.waitpid(-1, os.WNOHANG)[0]:
-                pass
+            with suppress(ChildProcessError):
+                while os.waitpid(-1, os.WNOHANG)[0]:
+                    pass
     with connection:
         length, files, *_ = socket.recv_fds(connection, 4, 3)
         asked = b''
