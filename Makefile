@@ -73,7 +73,7 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	$(BIN)/mspn convert half $(DATA)/small/epoch_3.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # An interpreter that is not on the PATH or among pyenv's is skipped, and named at the end.
 # ROWS='-s torch-2.13.0-mmengine-3.12' runs one row; .venv/bin/nox -l lists them.

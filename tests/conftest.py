@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import cv2
@@ -11,11 +11,14 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from mmengine.config import Config
+from support.plain_configs import leave_configs_plain
 from support.small_detector import write_detector
+from support.warm import warm_commands
 
 import mspn_cli
 import mspn_plugin  # noqa: F401  (its remedies come before any import of mmpose)
 
+leave_configs_plain()
 REPO = Path(__file__).resolve().parent.parent
 TINY = {
     'model.backbone.init_cfg': None,
@@ -74,6 +77,13 @@ def mspn() -> Callable[..., Result]:
         return result
 
     return run
+
+
+@pytest.fixture(scope='session')
+def warm(tmp_path_factory) -> Iterator[Path]:
+    """A folder of ``mim``, ``mspn`` and ``python`` that have imported everything already."""
+    with warm_commands(tmp_path_factory.mktemp('commands')) as folder:
+        yield folder
 
 
 @pytest.fixture(scope='session')

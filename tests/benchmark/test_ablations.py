@@ -15,6 +15,7 @@ import mspn_plugin  # noqa: F401
 from mspn_plugin.measure.machine import describe
 
 REPO = Path(__file__).resolve().parents[2]
+PYTHON = sys.executable
 sys.path.insert(0, str(REPO / 'benchmarks'))
 import ablations  # noqa: E402
 import ablations_page  # noqa: E402
@@ -157,9 +158,11 @@ class TestThePage:
 
 
 @pytest.fixture
-def grid(tmp_path, rendered, monkeypatch):
+def grid(tmp_path, rendered, warm, monkeypatch):
     """The program on rendered people, its results in a folder; and the lines that it has left."""
     monkeypatch.setenv('COCO_ROOT', str(rendered))  # the program sets it
+    monkeypatch.setenv('PYTHONPATH', str(REPO), prepend=os.pathsep)
+    monkeypatch.setattr(sys, 'executable', str(warm / 'python'))
     options = ['--data', rendered, '--work-dir', tmp_path / 'work', '--page', tmp_path / 'page.md']
 
     def lines():
@@ -173,28 +176,13 @@ def grid(tmp_path, rendered, monkeypatch):
 
 
 @pytest.mark.slow
-def test_the_program_trains_writes_a_line_for_each_run_and_trains_nothing_twice(grid, tmp_path):
+def test_a_killed_run_goes_on_from_its_checkpoint_leaves_a_line_and_is_never_done_again(
+    grid, tmp_path
+):
     arguments, lines = grid
-    words = arguments('--steps', 2, '--seeds', 1, '--only', 'mmpose-supervision')
-    ablations.main(words)
-    assert [(line['variant'], line['seed']) for line in lines()] == [('mmpose-supervision', 0)]
-    for line in lines():
-        assert line['steps'] == 2 and line['seconds'] > 0 and 0 <= line['PCK@0.1'] <= 1
-        assert line['machine_name'] and line['commit'] and line['parameters'] > 100_000
-    assert 'full (seed 0, 1, 2)' in (tmp_path / 'page.md').read_text()
-
-    before = sorted((tmp_path / 'work').rglob('*'))
-    ablations.main(words)
-    assert len(lines()) == 1 and sorted((tmp_path / 'work').rglob('*')) == before
-
-
-@pytest.mark.slow
-def test_a_killed_run_goes_on_from_its_checkpoint(grid, tmp_path):
-    arguments, lines = grid
-    words = arguments('--steps', 30, '--seeds', 1, '--only', 'stages-1')
-    program = [sys.executable, str(REPO / 'benchmarks' / 'ablations.py'), *words]
-    environment = {**os.environ, 'PYTHONPATH': str(REPO)}
-    process = subprocess.Popen(program, env=environment, start_new_session=True)
+    words = arguments('--steps', 12, '--seeds', 1, '--only', 'mmpose-supervision')
+    program = [PYTHON, str(REPO / 'benchmarks' / 'ablations.py'), *words]
+    process = subprocess.Popen(program, start_new_session=True)
     while process.poll() is None and not list(tmp_path.glob('work/*/epoch_*.pth')):
         time.sleep(0.05)
     assert process.poll() is None, 'the run ended before it could be killed'
@@ -203,9 +191,17 @@ def test_a_killed_run_goes_on_from_its_checkpoint(grid, tmp_path):
     assert not lines()
 
     ablations.main(words)
-    assert [line['steps'] for line in lines()] == [30]
+    assert [(line['variant'], line['seed']) for line in lines()] == [('mmpose-supervision', 0)]
+    for line in lines():
+        assert line['steps'] == 12 and line['seconds'] > 0 and 0 <= line['PCK@0.1'] <= 1
+        assert line['machine_name'] and line['commit'] and line['parameters'] > 100_000
     (output,) = tmp_path.glob('work/*/output.txt')
     assert 'resumed epoch:' in output.read_text()
+    assert 'full (seed 0, 1, 2)' in (tmp_path / 'page.md').read_text()
+
+    before = sorted((tmp_path / 'work').rglob('*'))
+    ablations.main(words)
+    assert len(lines()) == 1 and sorted((tmp_path / 'work').rglob('*')) == before
 
 
 @pytest.mark.slow

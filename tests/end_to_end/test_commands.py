@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import torch
 from scipy.io import savemat
-from support.shell import GROUND_TRUTH_BOXES, message, mim, succeeded
+from support import shell
+from support.shell import GROUND_TRUTH_BOXES, message, succeeded
 from support.small_model import estimator
 
 from mspn_plugin import config_path
@@ -32,7 +33,7 @@ def project(tmp_path):
 
 
 @pytest.mark.slow
-def test_the_copied_config_trains_and_tests_on_photographs(project, coco_photos):
+def test_the_copied_config_trains_and_tests_on_photographs(project, coco_photos, mim):
     one = ['train_cfg.max_epochs=1', *GROUND_TRUTH_BOXES]
     command = ('train', 'mspn_coco.py')
     succeeded(mim(*command, cwd=project, coco_root=coco_photos, options=one))
@@ -99,14 +100,15 @@ def evaluate_with_pycocotools(ann_file, predictions):
 @pytest.mark.slow
 def test_a_missing_data_folder_is_named_with_the_variable_that_sets_it(project):
     nowhere = project / 'no' / 'coco'
-    done = mim('train', 'mspn_coco.py', cwd=project, coco_root=nowhere)
+    # In a fresh process, which knows of the plugin by the config alone.
+    done = shell.mim('train', 'mspn_coco.py', cwd=project, coco_root=nowhere)
     said = message(done)
     assert str(nowhere / 'annotations' / 'person_keypoints_train2017.json') in said
     assert 'COCO_ROOT' in said
 
 
 @pytest.mark.slow
-def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_photos):
+def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_photos, mim):
     checkpoint = project / 'one_stage.pth'
     torch.save({'state_dict': estimator().state_dict()}, checkpoint)
     before = checkpoint.read_bytes()
@@ -125,7 +127,7 @@ def test_a_checkpoint_with_another_number_of_stages_is_refused(project, coco_pho
 
 
 @pytest.mark.slow
-def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, tmp_path):
+def test_the_authors_recipe_for_mpii_trains_and_is_scored_by_pckh(shared_data, tmp_path, mim):
     images, annotations = tmp_path / 'images', tmp_path / 'annotations'
     images.symlink_to(shared_data / 'mpii')
     annotations.mkdir()

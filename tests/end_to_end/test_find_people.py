@@ -1,24 +1,19 @@
 """A detector and an estimator, as a user types them, with mmcv-lite."""
 
 import json
-import os
 import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
-MSPN = str(Path(sys.executable).with_name('mspn'))
 
+@pytest.fixture
+def mspn_in_shell(warm):
+    def run(*arguments):
+        command = [warm / 'mspn', *map(str, arguments)]
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
 
-def mspn_in_shell(*arguments):
-    done = subprocess.run(
-        [MSPN, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, 'OMP_NUM_THREADS': '1'},
-    )
-    assert done.returncode == 0, f'{done.stdout[-3000:]}\n{done.stderr[-5000:]}'
+    return run
 
 
 @pytest.fixture
@@ -27,7 +22,7 @@ def photo(images_and_boxes):
 
 
 @pytest.mark.slow
-def test_people_are_found_then_their_poses(network, detector, photo, tmp_path):
+def test_people_are_found_then_their_poses(network, detector, photo, tmp_path, mspn_in_shell):
     out = tmp_path / 'out'
     mspn_in_shell('predict', photo, *network, *detector, '--min-box-score', 0.001, '--out', out)
     found = json.loads((out / 'keypoints.json').read_text())
@@ -36,7 +31,7 @@ def test_people_are_found_then_their_poses(network, detector, photo, tmp_path):
 
 
 @pytest.mark.slow
-def test_mmposes_demo_with_a_detector_runs(network, detector, photo, tmp_path):
+def test_mmposes_demo_with_a_detector_runs(network, detector, photo, tmp_path, mspn_in_shell):
     mspn_in_shell(
         *('tools', 'topdown_demo_with_mmdet', *detector[1::2], *network[1::2], '--input', photo),
         *('--output-root', tmp_path / 'out', '--save-predictions', '--device', 'cpu'),
@@ -47,7 +42,7 @@ def test_mmposes_demo_with_a_detector_runs(network, detector, photo, tmp_path):
 
 
 @pytest.mark.slow
-def test_mmposes_inferencer_with_a_detector_runs(network, detector, photo, tmp_path):
+def test_mmposes_inferencer_with_a_detector_runs(network, detector, photo, tmp_path, mspn_in_shell):
     mspn_in_shell(
         *('tools', 'inferencer_demo', photo, '--pose2d', network[1]),
         *('--pose2d-weights', network[3], '--det-model', detector[1]),

@@ -129,29 +129,13 @@ def source(tmp_path_factory):
     return clone
 
 
-READ = """
-from mmengine.config import Config
-cfg = Config.fromfile('my.py')
-import mspn_plugin
-assert cfg.model.backbone.num_stages == cfg.model.head.num_stages == 2
-assert cfg.optim_wrapper.optimizer.lr == 5e-3
-print(mspn_plugin.__file__)
-print(mspn_plugin.config_path('mspn_coco'))
-"""
+WHERE = 'import importlib.util; print(importlib.util.find_spec("mspn_plugin").origin)'
 
 
 @pytest.mark.slow
-def test_an_editable_install_is_inherited_from(tmp_path, source, rendered):
-    python = second_environment(tmp_path / 'environment')
-    pip(python, '-e', source, cwd=tmp_path)
-    project = project_in(tmp_path / 'project', rendered)
-    package, config = run(python, '-c', READ, cwd=project).stdout.splitlines()[-2:]
-    assert package == str(source / 'mspn_plugin' / '__init__.py')
-    assert config == str(source / 'configs' / 'mspn_coco.py')
-
-
-@pytest.mark.slow
-def test_a_project_on_the_wheel_trains_and_uses_the_tools(tmp_path, source, rendered):
+def test_a_project_on_the_wheel_trains_predicts_and_uses_the_tools(
+    tmp_path, source, rendered, warm
+):
     python = second_environment(tmp_path / 'environment')
     wheels = tmp_path / 'wheels'
     build = ('wheel', '-q', '--no-deps', '--no-index', '--no-build-isolation', '-w', wheels)
@@ -160,9 +144,8 @@ def test_a_project_on_the_wheel_trains_and_uses_the_tools(tmp_path, source, rend
     pip(python, wheel, cwd=tmp_path)
     project = project_in(tmp_path / 'project', rendered)
 
-    package, config = run(python, '-c', READ, cwd=project).stdout.splitlines()[-2:]
+    package = run(python, '-c', WHERE, cwd=project).stdout.strip()
     assert Path(package).is_relative_to(tmp_path / 'environment')
-    assert Path(config).is_relative_to(tmp_path / 'environment')
 
     mim = (python, '-c', 'from mim.cli import cli; cli()')
     run(*mim, 'train', 'mmpose', 'my.py', cwd=project)
@@ -175,13 +158,15 @@ def test_a_project_on_the_wheel_trains_and_uses_the_tools(tmp_path, source, rend
     run(python.with_name('mspn'), 'predict', 'person.jpg', '--out', 'found', cwd=project)
     (person,) = json.loads((project / 'found' / 'keypoints.json').read_text())
     assert len(person['keypoints']) == 3 * 17
+
+    # MMPose's tools are the same for a wheel: they need no fresh process.
     words = {
         'CHECKPOINT': str(first),
         'work_dirs/my/epoch_210.pth': str(first),
         'work_dirs/my': 'runs/faces',
     }
     for block in blocks('docs/tools.md'):
-        run('bash', '-e', '-c', filled(block.text, words), cwd=project, first_on_path=python.parent)
+        run('bash', '-e', '-c', filled(block.text, words), cwd=project, first_on_path=warm)
     for made in (
         'browse/*.jpg',
         'crops/*.jpg',

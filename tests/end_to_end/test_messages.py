@@ -1,13 +1,11 @@
-"""A user's mistake ends a command in one message, in a process of its own."""
+"""A user's mistake ends a command in one message."""
 
 import shutil
-import subprocess
-import sys
 
 import pytest
 import torch
 from support.checkpoints import RunsCode
-from support.shell import GROUND_TRUTH_BOXES, message, mim, succeeded
+from support.shell import GROUND_TRUTH_BOXES, message, succeeded
 from support.spoiled_data import (
     HARMLESS_IMAGES,
     HARMLESS_PERSONS,
@@ -21,18 +19,6 @@ from mspn_plugin import config_path
 from mspn_plugin.checks.report import check
 
 
-@pytest.mark.slow
-def test_the_plugin_imports_first_and_registers_itself():
-    code = (
-        'import mspn_plugin, mmpose.models, mmdet.models, mmpose.visualization\n'
-        'from mmpose.registry import KEYPOINT_CODECS, MODELS\n'
-        'assert MODELS.get("MSPNBackbone").__module__ == "mspn_plugin.model.backbone"\n'
-        'codec = KEYPOINT_CODECS.get("CoarseToFineHeatmap")\n'
-        'assert codec.__module__ == "mspn_plugin.model.codec"\n'
-    )
-    subprocess.run([sys.executable, '-c', code], check=True)
-
-
 @pytest.fixture
 def project(tmp_path):
     """A stranger's folder, into which the one config file was copied."""
@@ -42,7 +28,7 @@ def project(tmp_path):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('command', ['train', 'test'])
-def test_a_hostile_checkpoint_is_refused(command, rendered, project):
+def test_a_hostile_checkpoint_is_refused(command, rendered, project, mim):
     trap = project / 'hostile.pth'
     call = RunsCode(open, str(project / 'sprung'), 'w')
     torch.save({'state_dict': {}, 'meta': call}, trap)
@@ -55,7 +41,7 @@ def test_a_hostile_checkpoint_is_refused(command, rendered, project):
 
 
 @pytest.mark.slow
-def test_a_damaged_checkpoint_is_named_by_a_test(rendered, project):
+def test_a_damaged_checkpoint_is_named_by_a_test(rendered, project, mim):
     file = project / 'cut.pth'
     file.touch()
     arguments = ('test', 'mspn_coco.py', '--checkpoint', file)
@@ -65,7 +51,7 @@ def test_a_damaged_checkpoint_is_named_by_a_test(rendered, project):
 
 
 @pytest.mark.slow
-def test_an_image_that_cannot_be_read_is_named(rendered, project):
+def test_an_image_that_cannot_be_read_is_named(rendered, project, mim):
     data = Data(rendered, project / 'coco')
     (data.folder / 'train2017' / data.image['file_name']).write_text('<html>')
     arguments = ('train', 'mspn_coco.py')
@@ -90,7 +76,7 @@ def test_the_check_gives_status_1_and_every_id(mspn, rendered, tmp_path, monkeyp
 
 
 @pytest.mark.slow
-def test_data_with_harmless_faults_are_trained_and_evaluated_on(rendered, project):
+def test_data_with_harmless_faults_are_trained_and_evaluated_on(rendered, project, mim):
     data = Data(rendered, project / 'coco')
     for number in (909, 910, 911, 912, 913, 914):
         data.add_person(number, SPOILED_PERSONS[number][0])

@@ -52,21 +52,21 @@ def project(tmp_path_factory, rendered):
 
 
 @pytest.fixture(scope='module')
-def uninterrupted(project):
+def uninterrupted(project, warm):
     folder = project.folder / 'uninterrupted'
-    run(TRAIN, project.config, folder, **project.data)
+    run([warm / 'mim', *MIM[1:]], project.config, folder, **project.data)
     return folder
 
 
 @pytest.fixture(scope='module')
-def interrupted(project):
+def interrupted(project, warm):
     """A run killed at a random moment, then while it writes, that then loses its newest file."""
     folder = project.folder / 'interrupted'
     command = (TRAIN, project.config, folder, '--resume')
 
     process = start(*command, **project.data)
     wait_for((folder / 'epoch_2.pth').exists, process)
-    time.sleep(random.uniform(0, 0.5))
+    time.sleep(random.uniform(0, 0.3))
     kill(process)
 
     already = unfinished(folder)
@@ -78,7 +78,8 @@ def interrupted(project):
     newest, _ = newest_whole(folder, 'epoch_{}.pth')
     os.truncate(newest, newest.stat().st_size * 2 // 3)
 
-    said = run(MIM, project.config, folder, '--resume', **project.data)
+    mim = [warm / 'mim', *MIM[1:]]
+    said = run(mim, project.config, folder, '--resume', **project.data)
     return SimpleNamespace(folder=folder, said=said, damaged=newest, half_written=half_written)
 
 
@@ -92,11 +93,11 @@ class TestAKilledRun:
 
     def test_has_the_losses_of_the_uninterrupted_one(self, interrupted, uninterrupted):
         ours, theirs = losses(interrupted.folder), losses(uninterrupted)
-        assert len(theirs) == 6 * 4
+        assert len(theirs) == 4 * 4
         assert ours == theirs
 
     def test_ends_with_its_weights_and_its_optimizer(self, interrupted, uninterrupted):
-        ours, theirs = (load(f / 'epoch_6.pth') for f in (interrupted.folder, uninterrupted))
+        ours, theirs = (load(f / 'epoch_4.pth') for f in (interrupted.folder, uninterrupted))
         assert not differing(ours, theirs)
         for index, state in theirs['optimizer']['state'].items():
             for name, value in state.items():
@@ -106,7 +107,7 @@ class TestAKilledRun:
         assert checkpoints(uninterrupted)[0].startswith('best_EPE_epoch_')
         assert set(checkpoints(uninterrupted)) <= set(checkpoints(interrupted.folder))
         hubs = [
-            load(folder / 'epoch_6.pth')['message_hub']['runtime_info']
+            load(folder / 'epoch_4.pth')['message_hub']['runtime_info']
             for folder in (interrupted.folder, uninterrupted)
         ]
         assert hubs[0]['best_score'] == hubs[1]['best_score']
@@ -153,16 +154,16 @@ def test_a_validation_is_done_again_if_it_was_cut_off(
     cut_off, project, uninterrupted, rendered, tmp_path, monkeypatch
 ):
     # All epochs are done. Before the validation of the last one its checkpoint knew nothing of it.
-    checkpoint = load(uninterrupted / 'epoch_6.pth')
+    checkpoint = load(uninterrupted / 'epoch_4.pth')
     known = checkpoint['message_hub']['runtime_info']
     if cut_off:
         for name in ('last_val_iter', 'best_score', 'best_ckpt'):
             known.pop(name)
     (tmp_path / 'run').mkdir()
-    torch.save(checkpoint, tmp_path / 'run' / 'epoch_6.pth')
+    torch.save(checkpoint, tmp_path / 'run' / 'epoch_4.pth')
 
     run_here(project.config, tmp_path / 'run', rendered, monkeypatch, resume=True, **NO_WORKERS)
-    assert ('best_EPE_epoch_6.pth' in checkpoints(tmp_path / 'run')) == cut_off
+    assert ('best_EPE_epoch_4.pth' in checkpoints(tmp_path / 'run')) == cut_off
 
 
 ITERATIONS = """

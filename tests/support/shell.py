@@ -30,11 +30,11 @@ GROUND_TRUTH_BOXES = [
 ]
 
 
-def mim(command, *arguments, cwd, coco_root, options=()):
+def mim(command, *arguments, cwd, coco_root, options=(), program=MIM):
     """Run ``mim COMMAND mmpose ...`` and return the finished process."""
     settings = ['--cfg-options', *SMALL, *options]
     return subprocess.run(
-        [MIM, command, 'mmpose', *map(str, arguments), *settings],
+        [program, command, 'mmpose', *map(str, arguments), *settings],
         cwd=cwd,
         env={**os.environ, 'COCO_ROOT': str(coco_root), 'OMP_NUM_THREADS': '1'},
         capture_output=True,

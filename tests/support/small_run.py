@@ -23,7 +23,7 @@ model = dict(
     head=dict(unit_channels=16),
 )
 param_scheduler = [dict(type='LinearLR', begin=0, end=10, start_factor=0.1, by_epoch=False)]
-train_cfg = dict(max_epochs=6, val_interval=2)
+train_cfg = dict(max_epochs=4, val_interval=2)
 train_dataloader = dict(batch_size=4, num_workers=2)
 val_dataloader = dict(num_workers=0, persistent_workers=False, dataset=dict(bbox_file=None))
 test_dataloader = val_dataloader
@@ -58,7 +58,7 @@ def start(command, config, work_dir, *arguments, coco_root, options=None):
         settings.insert(0, '--cfg-options')
     with Path(f'{work_dir}.log').open('a') as log:
         return subprocess.Popen(
-            [*command, str(config), '--work-dir', str(work_dir), *arguments, *settings],
+            [*map(str, command), str(config), '--work-dir', str(work_dir), *arguments, *settings],
             cwd=config.parent,
             env=environment(coco_root),
             stdout=log,
