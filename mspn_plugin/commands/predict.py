@@ -15,12 +15,15 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
+from ..config_files import read_config
 from ..errors import SettingError
 from ..files import write_bytes
 from ..inference.boxes import Boxes, BoxFile, image_ids, whole_image
 from ..inference.detector import Detector
+from ..inference.engines import ENGINES, EngineEstimator, choose_engine, supported_precision
 from ..inference.fused import fuse
 from ..inference.images import find_images, is_video, read_image, read_video, writing_video
+from ..inference.onnx import on_engine, open_exported
 from ..inference.predictor import PosePredictor, load_estimator
 from ..inference.results import coco_results, draw_poses
 from ..inference.stage_figure import draw_stages
@@ -61,10 +64,15 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
     help='Write the heatmaps of every stage and unit, side by side, as NAME.stages.png.',
 )
 @click.option(
+    '--engine',
+    type=click.Choice(['torch', *ENGINES, 'auto']),
+    help='What runs the network; auto: the fastest that is installed (default: torch, and auto for '
+    'a file of `mspn export`).',
+)
+@click.option(
     '--precision',
-    type=click.Choice(list(PRECISIONS)),
-    default='fp32',
-    help='What the network computes in.',
+    type=click.Choice([*PRECISIONS, 'int8']),
+    help='What the network computes in (default: fp32, or what a file of `mspn export` does).',
 )
 @click.option('--min-box-score', default=0.3, metavar='S', help='Leave out detections below it.')
 @click.option(
@@ -88,7 +96,8 @@ def command(
     pictures: bool,
     stages: int | None,
     show_stages: bool,
-    precision: str,
+    engine: str | None,
+    precision: str | None,
     min_box_score: float,
     min_joint_score: float,
     batch_size: int,
@@ -113,15 +122,26 @@ def command(
     if detector and detector_weights:
         # Before the estimator: each sets the scope in which MMEngine looks for names.
         reader.detector = Detector(detector, detector_weights, device, min_box_score, nms_threshold)
-    estimator: Any = load_estimator(config, checkpoint, device)
-    network = estimator
-    if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
-        network = fuse(estimator, stages, PRECISIONS[precision])
-    elif stages or show_stages or precision != 'fp32':
-        raise SettingError(
-            f'--stages, --show-stages and --precision need the backbone MSPNBackbone, and {config} '
-            'has another'
-        )
+    estimator: Any
+    if checkpoint.endswith('.onnx'):
+        if stages or show_stages:
+            raise SettingError(f'--stages and --show-stages need weights, and not {checkpoint}')
+        estimator = network = open_network(config, checkpoint, engine, precision)
+    else:
+        precision, engine = settle(engine or 'torch', precision or 'fp32', device)
+        estimator = load_estimator(config, checkpoint, device)
+        network = estimator
+        if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
+            network = fuse(
+                estimator, stages, PRECISIONS[precision if engine == 'torch' else 'fp32']
+            )
+        elif stages or show_stages or precision != 'fp32' or engine != 'torch':
+            raise SettingError(
+                '--stages, --show-stages, --precision and --engine need the backbone MSPNBackbone, '
+                f'and {config} has another'
+            )
+        if engine != 'torch':
+            network = on_engine(network, engine, precision)
     predictor = PosePredictor(network, batch_size)
     if show_stages and stages:
         estimator.backbone.active_stages = stages
@@ -153,6 +173,36 @@ def command(
     skipped = f'; {reader.num_skipped} skipped, see above' if reader.num_skipped else ''
     click.echo(f'{out / RESULTS}: the poses of {len(results)} persons{skipped}')
     return 3 if reader.num_skipped else 0
+
+
+def settle(engine: str, precision: str, device: str) -> tuple[str, str]:
+    """The precision and the engine for weights, of what is installed and what this machine can."""
+    if precision == 'int8':
+        raise SettingError(
+            '--precision int8 needs a file of `mspn export --int8` as --checkpoint, because int8 '
+            'has to be calibrated on photographs'
+        )
+    precision = announced(precision, device)
+    return precision, choose_engine(engine, precision, device)
+
+
+def open_network(
+    config: str, path: str, engine: str | None, precision: str | None
+) -> EngineEstimator:
+    """A file of `mspn export` in an engine; PyTorch runs none."""
+    if engine == 'torch':
+        raise SettingError(f'--engine torch runs weights, and not {path}; leave --engine out')
+    if precision:
+        precision = announced(precision, 'cpu')
+    return open_exported(path, read_config(config), engine or 'auto', precision)
+
+
+def announced(precision: str, device: str) -> str:
+    """What is computed in, with a word where the processor has no instructions for it."""
+    precision, message = supported_precision(precision, device)
+    if message:
+        click.echo(message, err=True)
+    return precision
 
 
 class Frame(NamedTuple):
