@@ -132,9 +132,8 @@ def command(
         estimator = load_estimator(config, checkpoint, device)
         network = estimator
         if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
-            network = fuse(
-                estimator, stages, PRECISIONS[precision if engine == 'torch' else 'fp32']
-            )
+            dtype = PRECISIONS[precision] if engine == 'torch' else torch.float32
+            network = fuse(estimator, stages, dtype)
         elif stages or show_stages or precision != 'fp32' or engine != 'torch':
             raise SettingError(
                 '--stages, --show-stages, --precision and --engine need the backbone MSPNBackbone, '

@@ -136,7 +136,7 @@ def supported_precision(precision: str, device: str) -> tuple[str, str | None]:
     """
     if precision == 'bf16' and device == 'cpu' and not has_bfloat16():
         return 'fp32', 'this processor has no instructions for bfloat16; fp32 runs instead'
-    capabilities = getattr(torch.cpu, 'get_capabilities', dict)()
+    capabilities: dict[str, Any] = getattr(torch.cpu, 'get_capabilities', dict)()
     is_without_vnni = capabilities.get('architecture') == 'x86_64' and not (
         capabilities.get('avx512_vnni') or capabilities.get('avx_vnni')
     )

@@ -91,10 +91,10 @@ def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
         graph (PoseGraph): What is exported of it.
 
     Returns:
-        dict[str, str]: ``precision``, ``input_size`` (w, h), ``padding`` (how many times as wide and as high as
-        the bbox the crop is, before it is given the shape of the input), ``keypoints`` (names),
-        ``skeleton`` and ``flip_pairs`` (pairs of indices); and where the input is normalised
-        already ``channels`` (their order), and their ``mean`` and ``std``.
+        dict[str, str]: ``precision``, ``input_size`` (w, h), ``padding`` (how many times as wide
+        and as high as the bbox the crop is, before it is given the shape of the input),
+        ``keypoints`` (names), ``skeleton`` and ``flip_pairs`` (pairs of indices); and where the
+        input is normalised already ``channels`` (their order), and their ``mean`` and ``std``.
     """
     meta = estimator.dataset_meta
     flip_indices = [int(i) for i in meta['flip_indices']]
@@ -150,7 +150,7 @@ def export_onnx(
         decode (bool): Whether the outputs are ``keypoints`` in input pixels (B, K, 2) and
             ``scores`` (B, K), or ``heatmaps`` (B, K, H, W).
         flip_test (bool): Whether the mirrored crops are predicted too.
-        engine (str): What the file is checked in, of :data:`~mspn_plugin.inference.engines.ENGINES`.
+        engine (str): The one of :data:`~mspn_plugin.inference.engines.ENGINES` to check it in.
 
     Returns:
         float: The largest difference from PyTorch: pixels of the input, or with ``decode=False``

@@ -116,7 +116,7 @@ def export_int8(
     flip_test: bool = False,
     annotations: Path | None = None,
 ) -> dict[str, Difference]:
-    """Write an ONNX file in int8, and check it on the calibration's persons before it gets its name.
+    """Write an ONNX file in int8, and check it on the calibration before it gets its name.
 
     Args:
         estimator (FusedEstimator): From :func:`~mspn_plugin.inference.fused.fuse`, in float32 on
@@ -190,20 +190,21 @@ def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
     with tempfile.TemporaryDirectory() as folder, _without_hints():
         prepared = str(Path(folder, 'prepared.onnx'))
         quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
-        # Tracing names nodes by modules; a flip test has the network twice.
+        # Tracing names nodes by modules.
         nodes = [
             node
             for node in onnx.load(prepared).graph.node
             if node.name.startswith('/network') and node.op_type in _QUANTIZED
         ]
-        convolutions = [node.name for node in nodes if node.op_type == 'Conv']
-        ends = {name for name in convolutions if _place(name) in _ends(convolutions)}
+        convolutions = [node for node in nodes if node.op_type == 'Conv']
+        # A flip test has the network twice, with the same weights.
+        kept = {convolutions[0].input[1], convolutions[-1].input[1]}
         quantization.quantize_static(
             prepared,
             str(target),
             Reader(),
             op_types_to_quantize=_QUANTIZED,
-            nodes_to_quantize=[node.name for node in nodes if node.name not in ends],
+            nodes_to_quantize=[n.name for n in nodes if not kept & set(n.input)],
             per_channel=True,
             reduce_range=True,
             activation_type=quantization.QuantType.QUInt8,
@@ -213,15 +214,6 @@ def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {**properties, 'precision': json.dumps('int8')})
     onnx.save(model, str(target))
-
-
-def _place(name: str) -> str:
-    """A node's place in the network, the same in both passes of a flip test."""
-    return name.split('/', 2)[2]
-
-
-def _ends(convolutions: Sequence[str]) -> tuple[str, str]:
-    return _place(convolutions[0]), _place(convolutions[-1])
 
 
 @contextlib.contextmanager
