@@ -17,7 +17,7 @@ from mmengine.config import Config
 from mmpose.registry import TRANSFORMS
 from torch import Tensor, nn
 
-from ..errors import SettingError, first_few
+from ..errors import SettingError
 from ..files import writing
 from .engines import ENGINES, EngineEstimator, choose_engine, needed
 from .fused import FusedEstimator
@@ -256,13 +256,12 @@ def open_exported(
         padding=bbox_padding(pipeline),
         keypoints=[meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])],
     )
-    differing = [name for name, value in expected.items() if properties[name] != value]
-    if differing:
-        name = differing[0]
-        raise SettingError(
-            f'{path} was exported with another config than {config.filename}: its '
-            f'{first_few(differing)} differ ({properties[name]}, not {expected[name]})'
-        )
+    for name, value in expected.items():
+        if properties[name] != value:
+            raise SettingError(
+                f'{path} was exported with another config than {config.filename}: its {name} is '
+                f'{properties[name]}, and not {value}'
+            )
     engine = choose_engine(engine, precision, 'cpu')
     return EngineEstimator(ENGINES[engine](path, precision), config, meta)
 

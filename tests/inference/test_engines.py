@@ -85,7 +85,7 @@ def test_a_file_is_opened_with_its_own_config_only(trained, network, tmp_path):
     for step in config.test_dataloader.dataset.pipeline:
         if step['type'] == 'GetBBoxCenterScale':
             step['padding'] = 1.1
-    with pytest.raises(SettingError, match='its padding differ'):
+    with pytest.raises(SettingError, match='its padding is'):
         open_exported(path, config, 'onnxruntime', None)
 
 

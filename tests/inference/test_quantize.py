@@ -48,6 +48,6 @@ def test_no_images_are_refused(trained, tmp_path):
 def test_int8_that_moves_keypoints_far_leaves_no_file(trained, photographs, monkeypatch, tmp_path):
     monkeypatch.setattr(quantize, 'MOVED_LIMIT', 0.0)
     persons = find_persons(fuse(trained), [str(photographs)], None)
-    with pytest.raises(SettingError, match='pixels of the crop on average; at most 0.00'):
+    with pytest.raises(SettingError, match=r'of the crop on average; at most 0\.00'):
         export_int8(fuse(trained), tmp_path / 'a.onnx', persons)
     assert list(tmp_path.iterdir()) == [photographs]
