@@ -93,7 +93,7 @@ def installed_engines() -> list[str]:
     return [name for name in ENGINES if find_spec(name)]
 
 
-def choose_engine(name: str, precision: str, device: str) -> str:
+def choose_engine(name: str, precision: str, device: str, is_exported: bool = False) -> str:
     """Decide what runs.
 
     Args:
@@ -101,14 +101,19 @@ def choose_engine(name: str, precision: str, device: str) -> str:
             precision.
         precision (str): ``'fp32'``, ``'bf16'``, ``'fp16'`` or ``'int8'``.
         device (str): The torch device. On a GPU only torch runs.
+        is_exported (bool): Whether it is to run a file of `mspn export`, which torch can't.
 
     Raises:
         SettingError: If nothing can, or the engine that was asked for can't.
     """
     fitting = [engine for engine, known in PRECISIONS.items() if precision in known]
+    if is_exported:
+        fitting = [engine for engine in fitting if engine != 'torch']
+    if not fitting:
+        raise SettingError(f'an exported file cannot be computed in {precision}; leave it out')
     if name == 'auto':
         available = ['torch'] if device != 'cpu' else [*installed_engines(), 'torch']
-        name = next((engine for engine in available if engine in fitting), fitting[0])
+        name = next((engine for engine in available if engine in fitting), fitting[-1])
     if name not in fitting:
         raise SettingError(
             f'--engine {name} does not compute in {precision}; {" and ".join(fitting)} can, and '

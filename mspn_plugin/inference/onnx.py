@@ -262,7 +262,7 @@ def open_exported(
                 f'{path} was exported with another config than {config.filename}: its {name} is '
                 f'{properties[name]}, and not {value}'
             )
-    engine = choose_engine(engine, precision, 'cpu')
+    engine = choose_engine(engine, precision, 'cpu', is_exported=True)
     return EngineEstimator(ENGINES[engine](path, precision), config, meta)
 
 

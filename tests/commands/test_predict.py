@@ -166,3 +166,25 @@ def test_a_detector_wants_its_weights_and_no_boxes(run, detector, images, tmp_pa
     for options in (detector[:2], detector[2:], [*detector, '--boxes', tmp_path / 'boxes.json']):
         ended = run(images, *options, '--out', tmp_path / 'out')
         assert ended.exit_code == 2 and '--detector goes with' in ended.stderr
+
+
+def test_int8_is_not_made_of_weights(run, images, tmp_path):
+    ended = run(images, '--out', tmp_path / 'out', '--precision', 'int8')
+    assert ended.exit_code == 2 and 'needs a file of `mspn export --int8`' in ended.stderr
+
+
+def test_an_exported_file_predicts_in_an_engine_alone(mspn, network, images, tmp_path):
+    pytest.importorskip('onnxruntime')
+    path, arguments = tmp_path / 'a.onnx', ['--out', tmp_path / 'out', '--no-pictures']
+    assert mspn('export', path, *network).exit_code == 0
+    arguments = [images, *network[:2], '--checkpoint', path, *arguments]
+    assert mspn('predict', *arguments, '--engine', 'onnxruntime').exit_code == 0
+    assert len(results(tmp_path / 'out')) == 2
+    arguments.append('--overwrite')
+    for options, said in [
+        (['--engine', 'torch'], 'leave --engine out'),
+        (['--stages', 1], 'need weights'),
+        (['--precision', 'int8'], 'computes in fp32, not in int8'),
+    ]:
+        ended = mspn('predict', *arguments, *options)
+        assert ended.exit_code == 2 and said in ended.stderr

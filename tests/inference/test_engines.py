@@ -1,5 +1,7 @@
 """What is installed and what the processor can do decide on the engine; all predict the same."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +43,17 @@ def test_auto_takes_the_fastest_that_is_there(only_onnxruntime):
     assert choose_engine('auto', 'fp32', 'cpu') == 'onnxruntime'
     assert choose_engine('auto', 'bf16', 'cpu') == 'torch'
     assert choose_engine('auto', 'fp32', 'cuda') == 'torch'
+
+
+def test_a_file_needs_an_engine_and_one_message_names_it(monkeypatch):
+    monkeypatch.setattr(engines, 'installed_engines', lambda: [])
+    monkeypatch.setitem(sys.modules, 'onnxruntime', None)
+    monkeypatch.setitem(sys.modules, 'openvino', None)
+    for precision, package in (('int8', 'onnxruntime'), ('bf16', 'openvino')):
+        with pytest.raises(SettingError, match=f'`pip install {package}` installs it'):
+            choose_engine('auto', precision, 'cpu', is_exported=True)
+    with pytest.raises(SettingError, match='cannot be computed in fp16'):
+        choose_engine('auto', 'fp16', 'cpu', is_exported=True)
 
 
 def test_what_cannot_be_is_said_with_what_can():
