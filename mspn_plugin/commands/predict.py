@@ -13,6 +13,7 @@ import cv2
 import mmcv
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
 from ..config_files import read_config
@@ -21,7 +22,7 @@ from ..files import write_bytes
 from ..inference.boxes import Boxes, BoxFile, image_ids, whole_image
 from ..inference.detector import Detector
 from ..inference.engines import ENGINES, EngineEstimator, choose_engine, supported_precision
-from ..inference.fused import fuse
+from ..inference.fused import FusedEstimator, fuse
 from ..inference.images import find_images, is_video, read_image, read_video, writing_video
 from ..inference.onnx import on_engine, open_exported
 from ..inference.predictor import PosePredictor, load_estimator
@@ -31,6 +32,9 @@ from ..model.backbone import MSPNBackbone
 from .arguments import Command, device, network_options
 
 RESULTS = 'keypoints.json'
+
+MANY_IMAGES = 200
+"""From so many images on it pays to write the network for an engine, which takes seconds."""
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -65,9 +69,10 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
 )
 @click.option(
     '--engine',
-    type=click.Choice(['torch', *ENGINES, 'auto']),
-    help='What runs the network; auto: the fastest that is installed (default: torch, and auto for '
-    'a file of `mspn export`).',
+    type=click.Choice(['auto', 'torch', *ENGINES]),
+    default='auto',
+    help='What runs the network (default: auto, the fastest that is installed; of weights that is '
+    f'torch for fewer than {MANY_IMAGES} images, because others take seconds to start).',
 )
 @click.option(
     '--precision',
@@ -96,7 +101,7 @@ def command(
     pictures: bool,
     stages: int | None,
     show_stages: bool,
-    engine: str | None,
+    engine: str,
     precision: str | None,
     min_box_score: float,
     min_joint_score: float,
@@ -128,19 +133,18 @@ def command(
             raise SettingError(f'--stages and --show-stages need weights, and not {checkpoint}')
         estimator = network = open_network(config, checkpoint, engine, precision)
     else:
-        precision, engine = settle(engine or 'torch', precision or 'fp32', device)
-        estimator = load_estimator(config, checkpoint, device)
-        network = estimator
+        precision = precision_of_weights(precision or 'fp32', device)
+        estimator = network = load_estimator(config, checkpoint, device)
         if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
-            dtype = PRECISIONS[precision] if engine == 'torch' else torch.float32
-            network = fuse(estimator, stages, dtype)
-        elif stages or show_stages or precision != 'fp32' or engine != 'torch':
+            is_much = len(paths) >= MANY_IMAGES or any(map(is_video, paths))
+            if engine == 'auto' and not is_much:
+                engine = 'torch'
+            network = fast_network(estimator, stages, precision, engine, device)
+        elif stages or show_stages or precision != 'fp32' or engine in ENGINES:
             raise SettingError(
                 '--stages, --show-stages, --precision and --engine need the backbone MSPNBackbone, '
                 f'and {config} has another'
             )
-        if engine != 'torch':
-            network = on_engine(network, engine, precision)
     predictor = PosePredictor(network, batch_size)
     if show_stages and stages:
         estimator.backbone.active_stages = stages
@@ -174,26 +178,37 @@ def command(
     return 3 if reader.num_skipped else 0
 
 
-def settle(engine: str, precision: str, device: str) -> tuple[str, str]:
-    """The precision and the engine for weights, of what is installed and what this machine can."""
+def precision_of_weights(precision: str, device: str) -> str:
+    """What weights are computed in: what is asked for, if this machine can."""
     if precision == 'int8':
         raise SettingError(
             '--precision int8 needs a file of `mspn export --int8` as --checkpoint, because int8 '
             'has to be calibrated on photographs'
         )
-    precision = announced(precision, device)
-    return precision, choose_engine(engine, precision, device)
+    return announced(precision, device)
 
 
-def open_network(
-    config: str, path: str, engine: str | None, precision: str | None
-) -> EngineEstimator:
+def fast_network(
+    estimator: nn.Module, stages: int | None, precision: str, engine: str, device: str
+) -> FusedEstimator | EngineEstimator:
+    """The estimator fused, and in an engine; torch runs what an engine that nobody named can't."""
+    chosen = choose_engine(engine, precision, device)
+    if chosen != 'torch':
+        try:
+            return on_engine(fuse(estimator, stages), chosen, precision)
+        except SettingError:
+            if engine != 'auto':
+                raise
+    return fuse(estimator, stages, PRECISIONS[precision])
+
+
+def open_network(config: str, path: str, engine: str, precision: str | None) -> EngineEstimator:
     """A file of `mspn export` in an engine; PyTorch runs none."""
     if engine == 'torch':
         raise SettingError(f'--engine torch runs weights, and not {path}; leave --engine out')
     if precision:
         precision = announced(precision, 'cpu')
-    return open_exported(path, read_config(config), engine or 'auto', precision)
+    return open_exported(path, read_config(config), engine, precision)
 
 
 def announced(precision: str, device: str) -> str:

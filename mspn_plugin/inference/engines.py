@@ -82,9 +82,10 @@ def needed(package: str) -> Any:
     try:
         return import_module(package)
     except ImportError as error:
+        engine = 'onnxruntime' if package == 'onnx' else package
         raise SettingError(
-            f'{package} is not installed, or cannot be imported ({error}); `pip install {package}` '
-            'installs it'
+            f'{package} is not installed, or cannot be imported ({error}); `pip install onnx '
+            f'{engine}` brings what is needed'
         ) from error
 
 
@@ -110,7 +111,9 @@ def choose_engine(name: str, precision: str, device: str, is_exported: bool = Fa
     if is_exported:
         fitting = [engine for engine in fitting if engine != 'torch']
     if not fitting:
-        raise SettingError(f'an exported file cannot be computed in {precision}; leave it out')
+        raise SettingError(
+            f'an exported file cannot be computed in {precision}; leave --precision out'
+        )
     if name == 'auto':
         available = ['torch'] if device != 'cpu' else [*installed_engines(), 'torch']
         name = next((engine for engine in available if engine in fitting), fitting[-1])

@@ -50,7 +50,7 @@ def test_a_file_needs_an_engine_and_one_message_names_it(monkeypatch):
     monkeypatch.setitem(sys.modules, 'onnxruntime', None)
     monkeypatch.setitem(sys.modules, 'openvino', None)
     for precision, package in (('int8', 'onnxruntime'), ('bf16', 'openvino')):
-        with pytest.raises(SettingError, match=f'`pip install {package}` installs it'):
+        with pytest.raises(SettingError, match=f'`pip install onnx {package}`'):
             choose_engine('auto', precision, 'cpu', is_exported=True)
     with pytest.raises(SettingError, match='cannot be computed in fp16'):
         choose_engine('auto', 'fp16', 'cpu', is_exported=True)
@@ -61,7 +61,7 @@ def test_what_cannot_be_is_said_with_what_can():
         choose_engine('onnxruntime', 'bf16', 'cpu')
     with pytest.raises(SettingError, match='add --device cpu'):
         choose_engine('onnxruntime', 'fp32', 'cuda')
-    with pytest.raises(SettingError, match='`pip install no_such_engine` installs it'):
+    with pytest.raises(SettingError, match='`pip install onnx no_such_engine`'):
         needed('no_such_engine')
 
 
