@@ -1,7 +1,7 @@
 """Accuracy of a network in each engine and precision: AP and PCK with intervals, and joints moved.
 
     python benchmarks/engines_accuracy.py DATA [--config CONFIG --checkpoint CHECKPOINT] \
-        [--persons 500] [--bf16] [--json FILE]
+        [--persons N] [--bf16] [--json FILE]
 
 DATA is a folder in COCO's layout. 300 persons of its train2017 calibrate int8, and those of its
 val2017 are predicted by their annotated boxes. Of a difference to fp32 in PyTorch the interval is
