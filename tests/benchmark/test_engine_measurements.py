@@ -7,12 +7,12 @@ import pytest
 
 pytest.importorskip('onnxruntime')
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / 'benchmarks'))
-import bench_engines  # noqa: E402
-import engines_accuracy  # noqa: E402
+import bench_engines
+import engines_accuracy
 
-from mspn_plugin.inference.engines import installed_engines  # noqa: E402
-from mspn_plugin.synthetic.coco import render_dataset  # noqa: E402
-from mspn_plugin.weights.shipped import shipped_network  # noqa: E402
+from mspn_plugin.inference.engines import installed_engines
+from mspn_plugin.synthetic.coco import render_dataset
+from mspn_plugin.weights.shipped import shipped_network
 
 pytestmark = pytest.mark.slow
 
