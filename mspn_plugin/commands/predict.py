@@ -128,6 +128,7 @@ def command(
         # Before the estimator: each sets the scope in which MMEngine looks for names.
         reader.detector = Detector(detector, detector_weights, device, min_box_score, nms_threshold)
     estimator: Any
+    network: Any
     if checkpoint.endswith('.onnx'):
         if stages or show_stages:
             raise SettingError(f'--stages and --show-stages need weights, and not {checkpoint}')
