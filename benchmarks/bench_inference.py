@@ -33,10 +33,10 @@ MMPOSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210
 BATCH = 8
 
 
-def ours(num_stages: int) -> Any:
+def ours(num_stages: int, backbone: dict[str, Any] = {}) -> Any:
     """Our estimator, settled with plausible statistics."""
     config = Config.fromfile(config_path('mspn_coco'))
-    config.model.backbone.update(num_stages=num_stages, init_cfg=None)
+    config.model.backbone.update(num_stages=num_stages, init_cfg=None, **backbone)
     config.model.head.update(num_stages=num_stages)
     torch.manual_seed(0)
     model = init_model(config, device='cpu')
@@ -49,9 +49,11 @@ def ours(num_stages: int) -> Any:
     return model
 
 
-def builtin(model: nn.Module) -> Any:
+def builtin(model: nn.Module, backbone: dict[str, Any] = {}) -> Any:
     """MMPose's built-in MSPN of two stages with the same weights."""
-    theirs = init_model(Config.fromfile(find_config(MMPOSE)), device='cpu')
+    config = Config.fromfile(find_config(MMPOSE))
+    config.model.backbone.update(backbone)
+    theirs = init_model(config, device='cpu')
     theirs.load_state_dict(model.state_dict())
     for module in theirs.modules():  # its backbone's train() forgets some
         module.training = False

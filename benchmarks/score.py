@@ -92,11 +92,21 @@ def of_box(results: list[dict[str, Any]], bbox: list[float]) -> dict[str, Any] |
     return min(near, key=lambda r: np.abs(np.subtract(r['bbox'], bbox)).max(), default=None)
 
 
-def interval(measure: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
-    """The 2.5% and 97.5% quantiles of a measure over bootstrap samples of images."""
+def bootstrap(measure: Callable[[np.ndarray], np.ndarray], count: int) -> np.ndarray:
+    """A measure over bootstrap samples of images, which are the same for the same count."""
     rng = np.random.default_rng(0)
-    values = [measure(rng.integers(0, count, count)) for _ in range(SAMPLES)]
+    return np.array([measure(rng.integers(0, count, count)) for _ in range(SAMPLES)])
+
+
+def interval(values: np.ndarray) -> np.ndarray:
+    """The 2.5% and 97.5% quantiles of bootstrap samples."""
     return np.nanquantile(values, [0.025, 0.975], axis=0)
+
+
+def share_within(per_image: list[dict[str, np.ndarray]], images: np.ndarray) -> np.ndarray:
+    """PCK over images, of which some may stand several times, for each threshold."""
+    errors = np.concatenate([per_image[index]['errors'] for index in images])
+    return np.array([(errors <= t).mean() if len(errors) else np.nan for t in PCK_THRESHOLDS])
 
 
 def score(annotation_file: Path, result_file: Path) -> dict[str, Any]:
@@ -117,16 +127,15 @@ def score(annotation_file: Path, result_file: Path) -> dict[str, Any]:
     per_image = distances(annotations, results)
     count = len(per_image)
 
-    def correct(images: np.ndarray) -> np.ndarray:
-        errors = np.concatenate([per_image[index]['errors'] for index in images])
-        return np.array([(errors <= t).mean() if len(errors) else np.nan for t in PCK_THRESHOLDS])
-
     rows = {}
     for names, measure in (
         (('AP', 'AP50'), lambda images: average_precision(evaluation, images)),
-        ([f'PCK@{t}' for t in PCK_THRESHOLDS], correct),
+        (
+            [f'PCK@{t}' for t in PCK_THRESHOLDS],
+            lambda images: share_within(per_image, images),
+        ),
     ):
-        low, high = interval(measure, count)
+        low, high = interval(bootstrap(measure, count))
         for name, *values in zip(names, measure(np.arange(count)), low, high, strict=True):
             rows[name] = tuple(round(float(value), 4) for value in values)
     persons = sum(a['num_keypoints'] > 0 for a in annotations.loadAnns(annotations.getAnnIds()))

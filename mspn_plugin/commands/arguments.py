@@ -69,21 +69,30 @@ def cfg_options(what: str) -> Callable[[Any], Any]:
 
 
 def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The options ``--config`` and ``--checkpoint``; without both, the network of the plugin."""
+    """The options ``--config`` and ``--checkpoint``; without both, the network of the plugin.
+
+    A file of ``mspn export`` without a config is one of that network.
+    """
 
     @functools.wraps(command)
     def with_network(*, config: str | None, checkpoint: str | None, **others: Any) -> Any:
-        if (config is None) != (checkpoint is None):
+        is_exported = bool(checkpoint and checkpoint.endswith('.onnx'))
+        if (config is None) != (checkpoint is None) and not (is_exported and config is None):
             raise SettingError(
                 'give --config and --checkpoint together, or neither for the network that comes '
                 'with mspn_plugin'
             )
         if config is None:
-            config, checkpoint = shipped_network()
+            config, weights = shipped_network()
+            checkpoint = checkpoint or weights
         return command(config=config, checkpoint=checkpoint, **others)
 
     for option in (
-        click.option('--checkpoint', metavar='CHECKPOINT', help='Its weights.'),
+        click.option(
+            '--checkpoint',
+            metavar='CHECKPOINT',
+            help='Its weights; to predict also a file of `mspn export`.',
+        ),
         click.option(
             '--config',
             metavar='CONFIG',

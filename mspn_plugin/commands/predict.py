@@ -13,14 +13,18 @@ import cv2
 import mmcv
 import numpy as np
 import torch
+from torch import nn
 from tqdm import tqdm
 
+from ..config_files import read_config
 from ..errors import SettingError
 from ..files import write_bytes
 from ..inference.boxes import Boxes, BoxFile, image_ids, whole_image
 from ..inference.detector import Detector
-from ..inference.fused import fuse
+from ..inference.engines import ENGINES, EngineEstimator, choose_engine, supported_precision
+from ..inference.fused import FusedEstimator, fuse
 from ..inference.images import find_images, is_video, read_image, read_video, writing_video
+from ..inference.onnx import on_engine, open_exported
 from ..inference.predictor import PosePredictor, load_estimator
 from ..inference.results import coco_results, draw_poses
 from ..inference.stage_figure import draw_stages
@@ -28,6 +32,9 @@ from ..model.backbone import MSPNBackbone
 from .arguments import Command, device, network_options
 
 RESULTS = 'keypoints.json'
+
+MANY_IMAGES = 200
+"""From so many images on it pays to write the network for an engine, which takes seconds."""
 
 PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float16}
 
@@ -61,10 +68,16 @@ PRECISIONS = {'fp32': torch.float32, 'bf16': torch.bfloat16, 'fp16': torch.float
     help='Write the heatmaps of every stage and unit, side by side, as NAME.stages.png.',
 )
 @click.option(
+    '--engine',
+    type=click.Choice(['auto', 'torch', *ENGINES]),
+    default='auto',
+    help='What runs the network (default: auto, the fastest that is installed; of weights that is '
+    f'torch for fewer than {MANY_IMAGES} images, because others take seconds to start).',
+)
+@click.option(
     '--precision',
-    type=click.Choice(list(PRECISIONS)),
-    default='fp32',
-    help='What the network computes in.',
+    type=click.Choice([*PRECISIONS, 'int8']),
+    help='What the network computes in (default: fp32, or what a file of `mspn export` does).',
 )
 @click.option('--min-box-score', default=0.3, metavar='S', help='Leave out detections below it.')
 @click.option(
@@ -88,7 +101,8 @@ def command(
     pictures: bool,
     stages: int | None,
     show_stages: bool,
-    precision: str,
+    engine: str,
+    precision: str | None,
     min_box_score: float,
     min_joint_score: float,
     batch_size: int,
@@ -113,15 +127,25 @@ def command(
     if detector and detector_weights:
         # Before the estimator: each sets the scope in which MMEngine looks for names.
         reader.detector = Detector(detector, detector_weights, device, min_box_score, nms_threshold)
-    estimator: Any = load_estimator(config, checkpoint, device)
-    network = estimator
-    if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
-        network = fuse(estimator, stages, PRECISIONS[precision])
-    elif stages or show_stages or precision != 'fp32':
-        raise SettingError(
-            f'--stages, --show-stages and --precision need the backbone MSPNBackbone, and {config} '
-            'has another'
-        )
+    estimator: Any
+    network: Any
+    if checkpoint.endswith('.onnx'):
+        if stages or show_stages:
+            raise SettingError(f'--stages and --show-stages need weights, and not {checkpoint}')
+        estimator = network = open_network(config, checkpoint, engine, precision)
+    else:
+        precision = precision_of_weights(precision or 'fp32', device)
+        estimator = network = load_estimator(config, checkpoint, device)
+        if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
+            is_much = len(paths) >= MANY_IMAGES or any(map(is_video, paths))
+            if engine == 'auto' and not is_much:
+                engine = 'torch'
+            network = fast_network(estimator, stages, precision, engine, device)
+        elif stages or show_stages or precision != 'fp32' or engine in ENGINES:
+            raise SettingError(
+                '--stages, --show-stages, --precision and --engine need the backbone MSPNBackbone, '
+                f'and {config} has another'
+            )
     predictor = PosePredictor(network, batch_size)
     if show_stages and stages:
         estimator.backbone.active_stages = stages
@@ -153,6 +177,47 @@ def command(
     skipped = f'; {reader.num_skipped} skipped, see above' if reader.num_skipped else ''
     click.echo(f'{out / RESULTS}: the poses of {len(results)} persons{skipped}')
     return 3 if reader.num_skipped else 0
+
+
+def precision_of_weights(precision: str, device: str) -> str:
+    """What weights are computed in: what is asked for, if this machine can."""
+    if precision == 'int8':
+        raise SettingError(
+            '--precision int8 needs a file of `mspn export --int8` as --checkpoint, because int8 '
+            'has to be calibrated on photographs'
+        )
+    return announced(precision, device)
+
+
+def fast_network(
+    estimator: nn.Module, stages: int | None, precision: str, engine: str, device: str
+) -> FusedEstimator | EngineEstimator:
+    """The estimator fused, and in an engine; torch runs what an engine that nobody named can't."""
+    chosen = choose_engine(engine, precision, device)
+    if chosen != 'torch':
+        try:
+            return on_engine(fuse(estimator, stages), chosen, precision)
+        except SettingError:
+            if engine != 'auto':
+                raise
+    return fuse(estimator, stages, PRECISIONS[precision])
+
+
+def open_network(config: str, path: str, engine: str, precision: str | None) -> EngineEstimator:
+    """A file of `mspn export` in an engine; PyTorch runs none."""
+    if engine == 'torch':
+        raise SettingError(f'--engine torch runs weights, and not {path}; leave --engine out')
+    if precision:
+        precision = announced(precision, 'cpu')
+    return open_exported(path, read_config(config), engine, precision)
+
+
+def announced(precision: str, device: str) -> str:
+    """What is computed in, with a word where the processor has no instructions for it."""
+    precision, message = supported_precision(precision, device)
+    if message:
+        click.echo(message, err=True)
+    return precision
 
 
 class Frame(NamedTuple):

@@ -5,18 +5,21 @@ metadata: examples/onnx_demo.py runs it with onnxruntime, NumPy and OpenCV.
 """
 
 import json
+import tempfile
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from mmengine.config import Config
 from mmpose.registry import TRANSFORMS
 from torch import Tensor, nn
 
 from ..errors import SettingError
 from ..files import writing
+from .engines import ENGINES, EngineEstimator, choose_engine, needed
 from .fused import FusedEstimator
 
 TOLERANCE = 0.05
@@ -88,14 +91,15 @@ def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
         graph (PoseGraph): What is exported of it.
 
     Returns:
-        dict[str, str]: ``input_size`` (w, h), ``padding`` (how many times as wide and as high as
-        the bbox the crop is, before it is given the shape of the input), ``keypoints`` (names),
-        ``skeleton`` and ``flip_pairs`` (pairs of indices); and where the input is normalised
-        already ``channels`` (their order), and their ``mean`` and ``std``.
+        dict[str, str]: ``precision``, ``input_size`` (w, h), ``padding`` (how many times as wide
+        and as high as the bbox the crop is, before it is given the shape of the input),
+        ``keypoints`` (names), ``skeleton`` and ``flip_pairs`` (pairs of indices); and where the
+        input is normalised already ``channels`` (their order), and their ``mean`` and ``std``.
     """
     meta = estimator.dataset_meta
     flip_indices = [int(i) for i in meta['flip_indices']]
     content: dict[str, Any] = dict(
+        precision='fp32',
         input_size=list(graph.codec.input_size),
         padding=bbox_padding(estimator.cfg.test_dataloader.dataset.pipeline),
         keypoints=[meta['keypoint_id2name'][i] for i in range(len(flip_indices))],
@@ -133,8 +137,9 @@ def export_onnx(
     normalise: bool = True,
     decode: bool = True,
     flip_test: bool = False,
+    engine: str = 'onnxruntime',
 ) -> float:
-    """Write an ONNX file of any batch size, and check it in ONNX Runtime before it gets its name.
+    """Write an ONNX file of any batch size, and check it in an engine before it gets its name.
 
     Args:
         estimator (FusedEstimator): From :func:`~mspn_plugin.inference.fused.fuse`, in
@@ -145,17 +150,18 @@ def export_onnx(
         decode (bool): Whether the outputs are ``keypoints`` in input pixels (B, K, 2) and
             ``scores`` (B, K), or ``heatmaps`` (B, K, H, W).
         flip_test (bool): Whether the mirrored crops are predicted too.
+        engine (str): The one of :data:`~mspn_plugin.inference.engines.ENGINES` to check it in.
 
     Returns:
         float: The largest difference from PyTorch: pixels of the input, or with ``decode=False``
         parts of the largest heatmap value.
 
     Raises:
-        SettingError: If the estimator can't be exported.
+        SettingError: If the estimator can't be exported, or a package is missing.
         RuntimeError: If the file computes something else than PyTorch. It is deleted then.
     """
-    import onnx
-
+    onnx = needed('onnx')
+    needed(engine)
     graph = PoseGraph(estimator, normalise, decode, flip_test).eval()
     properties = metadata(estimator, graph)
     outputs = ['keypoints', 'scores'] if decode else ['heatmaps']
@@ -175,8 +181,89 @@ def export_onnx(
         model = onnx.load(str(unfinished))
         onnx.helper.set_model_props(model, properties)
         onnx.save(model, str(unfinished))
-        difference = check(graph, unfinished)
+        difference = check(graph, ENGINES[engine](unfinished))
     return difference
+
+
+def on_engine(estimator: FusedEstimator, engine: str, precision: str) -> EngineEstimator:
+    """Let an engine predict in the place of a fused estimator, once it is seen to do the same.
+
+    Args:
+        estimator (FusedEstimator): In float32 on the CPU.
+        engine (str): Of :data:`~mspn_plugin.inference.engines.ENGINES`.
+        precision (str): ``'fp32'`` or ``'bf16'``. The comparison with PyTorch is made in fp32.
+
+    Raises:
+        SettingError: If the estimator can't be exported, or a package is missing.
+        RuntimeError: If the engine computes something else than PyTorch.
+    """
+    test_cfg = estimator.test_cfg
+    flip_test = test_cfg.get('flip_test', False)
+    if flip_test and (test_cfg.get('shift_heatmap') or test_cfg.get('flip_mode') != 'heatmap'):
+        raise SettingError(
+            f'--engine {engine} has only the flip test with flip_mode="heatmap" and '
+            'shift_heatmap=False; --engine torch has what model.test_cfg asks for'
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, 'network.onnx')
+        export_onnx(estimator, path, flip_test=flip_test, engine=engine)
+        session = ENGINES[engine](path, precision)
+    return EngineEstimator(session, estimator.cfg, estimator.dataset_meta)
+
+
+def open_exported(
+    path: str | Path, config: Config, engine: str, precision: str | None
+) -> EngineEstimator:
+    """Let an engine predict by a file that :func:`export_onnx` wrote.
+
+    Args:
+        path (str | Path): The file, of images in and keypoints out.
+        config (Config): The config that it was exported with, by which crops are made.
+        engine (str): An engine, or ``'auto'``.
+        precision (str, optional): What is computed in; that of the file if None.
+
+    Raises:
+        SettingError: If the file is another one, or has another config or precision.
+    """
+    from mmpose.apis.inference import dataset_meta_from_config
+
+    onnx = needed('onnx')
+    try:
+        model = onnx.load(str(path), load_external_data=False)
+        properties = {p.key: json.loads(p.value) for p in model.metadata_props}
+        names = [each.name for each in (*model.graph.input, *model.graph.output)]
+        stored = properties['precision']
+    except OSError as error:
+        raise SettingError(f'{path}: {error.strerror or error}') from error
+    except Exception as error:  # of protobuf, whose errors have no public base
+        raise SettingError(f'{path} is not a file of `mspn export`') from error
+    if names != ['image', 'keypoints', 'scores'] or 'mean' in properties:
+        raise SettingError(
+            f'{path} does not take images and give keypoints; export it without --heatmaps and '
+            '--normalised-input'
+        )
+    precision = precision or stored
+    if (precision == 'int8') != (stored == 'int8'):
+        raise SettingError(
+            f'{path} computes in {stored}, not in {precision}; leave --precision out, or export '
+            f'another file {"with" if precision == "int8" else "without"} --int8'
+        )
+    meta = dataset_meta_from_config(config, dataset_mode='test')
+    pipeline = config.test_dataloader.dataset.pipeline
+    sizes = [list(step['input_size']) for step in pipeline if 'input_size' in step]
+    expected = dict(
+        input_size=sizes[-1] if sizes else None,
+        padding=bbox_padding(pipeline),
+        keypoints=[meta['keypoint_id2name'][i] for i in range(meta['num_keypoints'])],
+    )
+    for name, value in expected.items():
+        if properties[name] != value:
+            raise SettingError(
+                f'{path} was exported with another config than {config.filename}: its {name} is '
+                f'{properties[name]}, and not {value}'
+            )
+    engine = choose_engine(engine, precision, 'cpu', is_exported=True)
+    return EngineEstimator(ENGINES[engine](path, precision), config, meta)
 
 
 def crops(graph: PoseGraph, count: int) -> Tensor:
@@ -190,8 +277,8 @@ def crops(graph: PoseGraph, count: int) -> Tensor:
     return (images - graph.mean) / graph.std
 
 
-def check(graph: PoseGraph, path: Path) -> float:
-    """Compare a file in ONNX Runtime with PyTorch, for a batch that it was not exported with.
+def check(graph: PoseGraph, engine: Callable[[np.ndarray], list[np.ndarray]]) -> float:
+    """Compare a file in an engine with PyTorch, for a batch that it was not exported with.
 
     Where two places of a heatmap are equally high but for rounding, either is right: a keypoint
     that moves in PyTorch too, when the heatmap is changed by a hundred-thousandth, does not count.
@@ -202,11 +289,8 @@ def check(graph: PoseGraph, path: Path) -> float:
     Raises:
         RuntimeError: If they differ.
     """
-    import onnxruntime
-
-    session = onnxruntime.InferenceSession(str(path), providers=['CPUExecutionProvider'])
     images = crops(graph, 3)
-    outputs = [torch.from_numpy(o) for o in session.run(None, {'image': images.numpy()})]
+    outputs = [torch.from_numpy(output) for output in engine(images.numpy())]
     with torch.no_grad():
         heatmaps = graph.heatmaps(images)
     peak = heatmaps.abs().max()
@@ -223,7 +307,7 @@ def check(graph: PoseGraph, path: Path) -> float:
         is_close = difference <= 1e-4
     if not is_close:
         raise RuntimeError(
-            f'ONNX Runtime {onnxruntime.__version__} and PyTorch {torch.__version__} differ by '
+            f'{type(engine).__name__} and PyTorch {torch.__version__} differ by '
             f'{float(difference)} in the exported file, which is deleted'
         )
     return float(difference)

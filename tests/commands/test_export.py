@@ -20,3 +20,15 @@ def test_targets_are_looked_at_before_any_work(mspn, tmp_path):
     ]:
         ended = mspn('export', tmp_path / name, '--config', 'none', '--checkpoint', 'none')
         assert ended.exit_code == 2 and said in ended.stderr
+
+
+def test_int8_goes_with_images_and_keypoints(mspn, network, tmp_path):
+    target = tmp_path / 'a.onnx'
+    for options, said in [
+        (['--int8', tmp_path, '--heatmaps'], 'does not go with'),
+        (['--boxes', tmp_path / 'boxes.json'], '--int8, which is not given'),
+        (['--int8', tmp_path / 'none.jpg'], 'none.jpg: '),
+    ]:
+        ended = mspn('export', target, *network, *options)
+        assert ended.exit_code == 2 and said in ended.stderr
+    assert not target.exists()

@@ -9,6 +9,9 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
+from mspn_plugin import SettingError
+from mspn_plugin.commands import predict
+from mspn_plugin.inference import engines as engines_module
 from mspn_plugin.inference.detector import Detector
 from mspn_plugin.inference.images import read_image
 
@@ -166,3 +169,70 @@ def test_a_detector_wants_its_weights_and_no_boxes(run, detector, images, tmp_pa
     for options in (detector[:2], detector[2:], [*detector, '--boxes', tmp_path / 'boxes.json']):
         ended = run(images, *options, '--out', tmp_path / 'out')
         assert ended.exit_code == 2 and '--detector goes with' in ended.stderr
+
+
+def test_int8_is_not_made_of_weights(run, images, tmp_path):
+    ended = run(images, '--out', tmp_path / 'out', '--precision', 'int8')
+    assert ended.exit_code == 2 and 'needs a file of `mspn export --int8`' in ended.stderr
+
+
+def test_an_exported_file_predicts_in_an_engine_alone(mspn, network, images, tmp_path):
+    pytest.importorskip('onnxruntime')
+    path, arguments = tmp_path / 'a.onnx', ['--out', tmp_path / 'out', '--no-pictures']
+    assert mspn('export', path, *network).exit_code == 0
+    arguments = [images, *network[:2], '--checkpoint', path, *arguments]
+    assert mspn('predict', *arguments, '--engine', 'onnxruntime').exit_code == 0
+    assert len(results(tmp_path / 'out')) == 2
+    arguments.append('--overwrite')
+    for options, said in [
+        (['--engine', 'torch'], 'leave --engine out'),
+        (['--stages', 1], 'need weights'),
+        (['--precision', 'int8'], 'computes in fp32, not in int8'),
+    ]:
+        ended = mspn('predict', *arguments, *options)
+        assert ended.exit_code == 2 and said in ended.stderr
+
+
+@pytest.fixture
+def chosen(monkeypatch):
+    """The engines that networks are written for, which torch stands in for."""
+    engines = []
+
+    def on_engine(network, engine, precision):
+        engines.append(engine)
+        return network
+
+    monkeypatch.setattr(predict, 'on_engine', on_engine)
+    monkeypatch.setattr(engines_module, 'installed_engines', lambda: ['onnxruntime'])
+    return engines
+
+
+def test_many_images_go_to_the_fastest_engine(run, images, tmp_path, chosen, monkeypatch):
+    pytest.importorskip('onnxruntime')
+    for many, expected in ((3, []), (2, ['onnxruntime'])):
+        monkeypatch.setattr(predict, 'MANY_IMAGES', many)
+        out = tmp_path / str(many)
+        assert run(images, '--out', out, '--no-pictures', '--device', 'cpu').exit_code == 0
+        assert chosen == expected
+
+
+def test_torch_runs_what_an_engine_cannot_unless_it_is_named(run, images, tmp_path, monkeypatch):
+    pytest.importorskip('onnxruntime')
+
+    def refuse(*_):
+        raise SettingError('no such flip test')
+
+    monkeypatch.setattr(predict, 'MANY_IMAGES', 1)
+    monkeypatch.setattr(predict, 'on_engine', refuse)
+    arguments = [images, '--out', tmp_path / 'out', '--no-pictures', '--device', 'cpu']
+    assert run(*arguments).exit_code == 0 and len(results(tmp_path / 'out')) == 2
+    ended = run(*arguments, '--overwrite', '--engine', 'onnxruntime')
+    assert ended.exit_code == 2 and 'no such flip test' in ended.stderr
+
+
+def test_a_file_without_a_config_is_of_the_plugins_network(mspn, images, tmp_path):
+    pytest.importorskip('onnxruntime')
+    path, out = tmp_path / 'a.onnx', tmp_path / 'out'
+    assert mspn('export', path).exit_code == 0
+    assert mspn('predict', images, '--checkpoint', path, '--out', out).exit_code == 0
+    assert len(results(out)) == 2

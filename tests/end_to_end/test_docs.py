@@ -34,6 +34,16 @@ NOT_RUN = [
         'pip install --no-deps .',
         'test_inherit.py installs into an environment',
     ),
+    (
+        'docs/inference.md',
+        'python benchmarks/engines_accuracy.py',
+        'test_engine_measurements.py runs it',
+    ),
+    (
+        'docs/inference.md',
+        'mspn export OUT.onnx --config CONFIG --checkpoint CHECKPOINT --int8',
+        'test_engines.py runs it',
+    ),
     ('docs/install.md', 'pip install torch', 'installs from the network; make matrix runs it'),
     ('docs/install.md', 'uv pip install', 'installs gigabytes from the network'),
     ('docs/install.md', 'pip uninstall', 'compiles for twelve minutes'),

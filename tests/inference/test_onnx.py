@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmengine.dataset import Compose
 
 from mspn_plugin import SettingError, config_path
+from mspn_plugin.inference.engines import OnnxRuntime
 from mspn_plugin.inference.fused import fuse
 from mspn_plugin.inference.onnx import PoseGraph, bbox_padding, check, crops, export_onnx
 
@@ -73,4 +74,4 @@ def test_a_file_that_computes_something_else_is_found_out(exported, trained):
     with torch.no_grad():
         other.network.head[-1].conv.weight.mul_(-1)
     with pytest.raises(RuntimeError, match='differ by'):
-        check(PoseGraph(other, True, True, False), exported)
+        check(PoseGraph(other, True, True, False), OnnxRuntime(exported))
