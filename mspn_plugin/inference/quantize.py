@@ -243,15 +243,12 @@ def _compare(
     annotations: Path | None,
     estimator: FusedEstimator,
 ) -> Difference:
-    moved = np.concatenate([
-        np.linalg.norm(
-            (int8.keypoints - fp32.keypoints)[0] * (meta['input_size'] / meta['input_scale']),
-            axis=-1,
-        )
-        for fp32, int8, meta in zip(
-            before, after, (person.crop['data_samples'].metainfo for person in persons)
-        )
-    ])  # fmt: skip
+    moves = []
+    for fp32, int8, person in zip(before, after, persons):
+        meta = person.crop['data_samples'].metainfo
+        to_crop = meta['input_size'] / meta['input_scale']
+        moves.append(np.linalg.norm((int8.keypoints - fp32.keypoints)[0] * to_crop, axis=-1))
+    moved = np.concatenate(moves)
     is_sure = np.concatenate([poses.scores[0] for poses in before]) >= SURE_SCORE
     moved = moved[is_sure] if is_sure.any() else moved
     precision = _average_precision(annotations, persons, estimator) if annotations else None

@@ -42,7 +42,7 @@ NOT_RUN = [
     (
         'docs/inference.md',
         'mspn export OUT.onnx --config CONFIG --checkpoint CHECKPOINT --int8',
-        'test_engines.py runs it',
+        'test_predict_in_engines.py runs it',
     ),
     ('docs/install.md', 'pip install torch', 'installs from the network; make matrix runs it'),
     ('docs/install.md', 'uv pip install', 'installs gigabytes from the network'),
