@@ -56,7 +56,7 @@ demo: $(INSTALLED) | $(DEMO)/data
 # for nothing else to load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb16-28e_lspet-128x128
-WEIGHTS := td-hm_2xmspn-small_1xb16-3e_photographs-128x128
+WEIGHTS := td-hm_2xmspn-small_1xb16-34e_photographs-128x128
 
 $(DATA)/lspet: | $(INSTALLED)
 	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@
@@ -70,7 +70,7 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 		--work-dir $(DATA)/small_lspet --resume
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
 		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
-	$(BIN)/mspn convert half $(DATA)/small/epoch_3.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
+	$(BIN)/mspn convert half $(DATA)/small/epoch_34.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

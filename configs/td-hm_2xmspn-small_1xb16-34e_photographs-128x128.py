@@ -10,11 +10,14 @@ _base_ = ['td-hm_2xmspn-small_1xb16-28e_lspet-128x128.py']
 
 folder = '{{$DATA_ROOT:data}}/'
 load_from = folder + 'small_lspet/epoch_28.pth'
-max_epochs = 3
+# The rate falls, rises to half and falls again.
+periods = [20, 14]
+max_epochs = sum(periods)
+small_epochs = 13
 
-train_cfg = dict(max_epochs=max_epochs, val_interval=1)
+train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(lr=1e-3),
+    optimizer=dict(lr=2e-3),
     # The heads' last norms have grown already.
     paramwise_cfg=dict(
         _delete_=True,
@@ -24,7 +27,14 @@ optim_wrapper = dict(
 )
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = 100
-param_scheduler[1].end = max_epochs
+param_scheduler[1] = dict(
+    type='CosineRestartLR',
+    periods=periods,
+    restart_weights=[1, 0.5],
+    eta_min=1e-5,
+    by_epoch=True,
+    convert_to_iter_based=True,
+)
 
 # COCO's persons are cut off by the border, half hidden and boxed by their outline.
 train_pipeline = [
@@ -38,8 +48,9 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs'),
 ]
-# The base begins with small crops, and its last hook ends that.
-custom_hooks = _base_.custom_hooks[:-1]
+small_pipeline = train_pipeline[:-1] + [dict(type='Resize', scale=(96, 96)), train_pipeline[-1]]
+custom_hooks = _base_.custom_hooks
+custom_hooks[-1].update(switch_epoch=small_epochs, switch_pipeline=train_pipeline)
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
@@ -66,7 +77,7 @@ train_dataloader = dict(
         ],
         # Persons in an epoch: some 5,500 of LSPET, 2,400 of COCO and 1,600 rendered.
         sample_ratio_factor=[1, 4, 4, 0.3],
-        pipeline=train_pipeline,
+        pipeline=small_pipeline,
     ),
 )
 val_dataloader = dict(dataset=dict(data_root=folder + 'lspet', pipeline=val_pipeline))
