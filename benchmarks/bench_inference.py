@@ -12,7 +12,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnxruntime
 import torch
 from mmengine.config import Config
@@ -21,13 +20,11 @@ from torch import nn
 
 from mspn_plugin import config_path
 from mspn_plugin.config_files import find_config
-from mspn_plugin.inference.boxes import Boxes
 from mspn_plugin.inference.fused import fuse
-from mspn_plugin.inference.predictor import PosePredictor
 from mspn_plugin.measure.timing import Timing
 
 # After the plugin, which lets mmpose import.
-from mmpose.apis import inference_topdown, init_model  # isort: skip
+from mmpose.apis import init_model  # isort: skip
 
 MMPOSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210e_coco-256x192'
 BATCH = 8
@@ -136,33 +133,6 @@ def run(quick: bool) -> list[dict[str, Any]]:
             settle=1,
         )
     row('4 stages, --stages 2', times['early'], times['two'], 'beside a fused 2-stage model')
-
-    persons = 8 if quick else 100
-    image = np.random.default_rng(0).integers(0, 255, (480, 640, 3), np.uint8)
-    corners = np.float32([[i, i, i + 150, i + 300] for i in range(persons)])
-    boxes = Boxes(corners, np.ones(persons, np.float32))
-    predictor = PosePredictor(fused)
-    size = predictor.batch_size
-    times = interleaved(
-        {
-            'mmpose': lambda: inference_topdown(theirs, image, corners),
-            'mmpose in batches': lambda: [
-                inference_topdown(theirs, image, corners[i : i + size])
-                for i in range(0, persons, size)
-            ],
-            'ours': lambda: predictor(image, boxes),
-        },
-        2 if quick else 3,
-        0,
-    )
-    note = f'{persons} persons, flip test, fp32'
-    row('image to keypoints', times['ours'], times['mmpose'], f'{note}; MMPose takes all at once')
-    row(
-        'image to keypoints, beside batches',
-        times['ours'],
-        times['mmpose in batches'],
-        f'{note}; MMPose is called with {size} persons at a time, as many as ours takes',
-    )
     return rows
 
 

@@ -37,10 +37,7 @@ def page(results: Path, docs: Path) -> str:
     stems = [p.stem for p in sorted(results.glob('*.json'))]
     parts = [_INTRODUCTION]
     if not any(machine['machine']['device'] != 'cpu' for machine in machines):
-        parts.append(
-            'The same command measures on a GPU (`--device cuda`, with CUDA events). No GPU was at '
-            'hand for the figures below, so that path has not been run.'
-        )
+        parts.append('`make gpu` measures on a GPU. None was at hand for the figures below.')
     for stem, machine in zip(stems, machines):
         images = {
             name: (results / f'{stem}-{name}.png').relative_to(docs).as_posix()
@@ -48,9 +45,9 @@ def page(results: Path, docs: Path) -> str:
             if (results / f'{stem}-{name}.png').is_file() and results.is_relative_to(docs)
         }
         parts += _section(machine, images)
-    parts += ['## What was tried and did not help', NOTES.read_text(encoding='utf-8').strip()]
+    parts += ['## Tricks', NOTES.read_text(encoding='utf-8').strip()]
     for machine in machines:
-        parts += _tried(machine)
+        parts += _tricks(machine)
     parts += ['## How to measure other models', _documentation()]
     return '\n\n'.join(parts) + '\n'
 
@@ -90,7 +87,7 @@ def claims(parts: Mapping[str, Any]) -> list[str]:
     blocks = [
         f'{name} failed: {part["failed"]}' for name, part in parts.items() if 'failed' in part
     ]
-    rows = [row for row in _rows(parts) if row['topic'] != 'tried']
+    rows = [row for row in _rows(parts) if row['topic'] != 'tricks']
     if not rows:
         return blocks
     lines = markdown_table(
@@ -121,23 +118,24 @@ def claims(parts: Mapping[str, Any]) -> list[str]:
     return blocks
 
 
-def _tried(result: Mapping[str, Any]) -> list[str]:
-    rows = [row for row in _rows(result['parts']) if row['topic'] == 'tried']
+def _tricks(result: Mapping[str, Any]) -> list[str]:
+    rows = [row for row in _rows(result['parts']) if row['topic'] == 'tricks']
     if not rows:
         return []
     lines = markdown_table(
-        ["MMPose's network", 'ms', 'as it is ms', 'ratio'],
+        ['taken out alone', 'instances', 'with it ms', 'without ms', 'costs'],
         [
             [
                 row['what'],
+                row['note'],
                 _milliseconds(row['ours_ms']),
                 _milliseconds(row['mmpose_ms']),
-                f'{row["ratio"]:.2f}',
+                f'{row["ratio"] - 1:+.0%}',
             ]
             for row in rows
         ],
     )
-    return [f'{_title(result["machine"])}:', '\n'.join(lines)]
+    return [f'{_title(result["machine"])}, in this checkout (`bench_tricks.py`):', '\n'.join(lines)]
 
 
 def _title(machine: Mapping[str, Any]) -> str:
