@@ -149,10 +149,7 @@ def supported_precision(precision: str, device: str) -> tuple[str, str | None]:
         capabilities.get('avx512_vnni') or capabilities.get('avx_vnni')
     )
     if precision == 'int8' and is_without_vnni:
-        return 'int8', (
-            'this processor has no VNNI instructions for int8; slower ones run instead, which may '
-            'bring no speed over fp32'
-        )
+        return 'int8', ('this processor has no VNNI instructions for int8; slower ones run instead')
     return precision, None
 
 

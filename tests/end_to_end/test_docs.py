@@ -41,6 +41,11 @@ NOT_RUN = [
     ),
     (
         'docs/inference.md',
+        'python benchmarks/bench_engines.py',
+        'test_engine_measurements.py runs it with less',
+    ),
+    (
+        'docs/inference.md',
         'mspn export OUT.onnx --config CONFIG --checkpoint CHECKPOINT --int8',
         'test_predict_in_engines.py runs it',
     ),
