@@ -79,6 +79,7 @@ def training(work: Work, device: str) -> list[dict[str, Any]]:
         skip = ('predicting', 'pipeline')
         settings = Settings(device, work.training_batch, work.repeats, skip=skip)
         rows += _rows(what, 'training', 'training', subjects, settings)
+        torch.compiler.reset()
     return rows
 
 
