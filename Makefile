@@ -70,7 +70,8 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 		--work-dir $(DATA)/small_lspet --resume
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
 		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
-	$(BIN)/mspn convert half $(DATA)/small/epoch_34.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
+	$(BIN)/mspn convert half $$(cat $(DATA)/small/last_checkpoint) \
+		mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 test: $(INSTALLED)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder

@@ -14,7 +14,8 @@ from typing import Any
 
 import cv2
 import torch
-from bench_inference import MMPOSE, builtin, ours
+from bench_inference import builtin, ours
+from bench_pipeline import MMPOSE
 from rows import interleaved, make_row, run_topic
 
 from mspn_plugin.compat import has_bfloat16

@@ -14,6 +14,7 @@ from typing import Any
 
 import onnxruntime
 import torch
+from bench_pipeline import MMPOSE
 from mmengine.config import Config
 from rows import interleaved, make_row, run_topic
 from torch import nn
@@ -26,7 +27,6 @@ from mspn_plugin.measure.timing import Timing
 # After the plugin, which lets mmpose import.
 from mmpose.apis import init_model  # isort: skip
 
-MMPOSE = 'mmpose::body_2d_keypoint/topdown_heatmap/coco/td-hm_2xmspn50_8xb32-210e_coco-256x192'
 BATCH = 8
 
 

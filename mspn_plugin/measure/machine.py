@@ -9,8 +9,16 @@ from typing import Any
 
 import torch
 
-_PACKAGES = {'mspn_plugin', 'mmpose', 'mmengine', 'mmcv', 'numpy', 'opencv-python'}
-_PACKAGES |= {'onnxruntime', 'openvino'}
+_PACKAGES = {
+    'mspn_plugin',
+    'mmpose',
+    'mmengine',
+    'mmcv',
+    'onnxruntime',
+    'openvino',
+    'numpy',
+    'opencv-python',
+}
 
 
 def describe(device: str = 'cpu') -> dict[str, Any]:

@@ -414,6 +414,7 @@ def test_locate_and_draw_compile_as_one_graph(golden, codec):
     torch.testing.assert_close(draw(joints, weights, 1), codec.draw(joints, weights, 1))
 
 
+@pytest.mark.cuda
 @pytest.mark.skipif(not torch.cuda.is_available(), reason='needs a GPU')
 @pytest.mark.parametrize('codec', [dict(), dict(unbiased=True), dict(blur_kernel_size=9)])
 def test_a_gpu_draws_and_reads_the_same(golden, codec):
