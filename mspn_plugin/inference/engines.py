@@ -1,6 +1,7 @@
 """The engines that run an exported network on a processor: ONNX Runtime and OpenVINO."""
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -45,13 +46,12 @@ class OpenVino:
     """The same in OpenVINO, of which ``precision`` may also be ``'bf16'``."""
 
     def __init__(self, path: str | Path, precision: str = 'fp32') -> None:
-        core = needed('openvino').Core()
         # Unasked, OpenVINO computes in bfloat16 where the processor can.
         options = {
             'INFERENCE_PRECISION_HINT': 'bf16' if precision == 'bf16' else 'f32',
             'INFERENCE_NUM_THREADS': torch.get_num_threads(),
         }
-        self.model = core.compile_model(str(path), 'CPU', options)
+        self.model = openvino_core().compile_model(str(path), 'CPU', options)
 
     def __call__(self, images: np.ndarray) -> list[np.ndarray]:
         """Run the file on a batch of images; the outputs come in the file's order."""
@@ -87,6 +87,16 @@ def needed(package: str) -> Any:
             f'{package} is not installed, or cannot be imported ({error}); `pip install onnx '
             f'{engine}` brings what is needed'
         ) from error
+
+
+@cache
+def openvino_core() -> Any:
+    """OpenVINO's core, one in a process.
+
+    Each core gives the process a stack for signals. When two go in the order in which they came,
+    the second puts back the first one's, which is gone, and the next signal is a crash.
+    """
+    return needed('openvino').Core()
 
 
 def installed_engines() -> list[str]:

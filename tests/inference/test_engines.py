@@ -1,5 +1,7 @@
 """What is installed and what the processor can do decide on the engine; all predict the same."""
 
+import os
+import signal
 import sys
 
 import numpy as np
@@ -37,6 +39,17 @@ def test_an_engine_predicts_what_torch_does(trained, engine):
     is_near = np.abs(found.keypoints - expected.keypoints).max(-1) < 0.05
     assert is_near.mean() > 0.9  # two places may be equally high but for rounding
     assert np.abs(found.scores - expected.scores).max() < 1e-3
+
+
+def test_an_engine_that_is_gone_leaves_a_process_that_takes_signals(trained):
+    pytest.importorskip('openvino')
+    running = [on_engine(fuse(trained), 'openvino', 'fp32') for _ in range(2)]
+    while running:
+        del running[0]
+    if (child := os.fork()) == 0:
+        signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
+        signal.raise_signal(signal.SIGALRM)
+    assert os.waitpid(child, 0)[1] == 0
 
 
 def test_auto_takes_the_fastest_that_is_there(only_onnxruntime):
