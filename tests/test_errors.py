@@ -56,13 +56,7 @@ def first_loaded(samples):
 def test_an_image_that_cannot_be_read_is_named(tmp_path, content, workers):
     file = tmp_path / 'page.jpg'
     file.write_text(content)
-    loader = DataLoader(
-        [{'img_path': str(file)}],
-        collate_fn=first_loaded,
-        num_workers=workers,
-        # A fork would copy the threads' locks of whatever engine other tests have started.
-        multiprocessing_context='spawn' if workers else None,
-    )
+    loader = DataLoader([{'img_path': str(file)}], collate_fn=first_loaded, num_workers=workers)
     with pytest.raises((AssertionError, cv2.error)) as caught:
         list(loader)
     assert plain_message(caught.value).startswith(f'{file} cannot be read as an image')
