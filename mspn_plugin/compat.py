@@ -75,9 +75,10 @@ def nms(bboxes: Tensor, scores: Tensor, iou_threshold: float, offset: int) -> Te
     """
     # mmcv has the threshold in float32 too; torchvision compares in float64.
     iou_threshold = torch.tensor(iou_threshold).item()
-    if offset == 0 and torchvision_works(bboxes.device.type):
-        return torch.ops.torchvision.nms(bboxes, scores, iou_threshold)
+    # The order of equal scores is that of mmcv, whose sort is not a stable one; torchvision's is.
     order = scores.sort(descending=True)[1]
+    if offset == 0 and torchvision_works(bboxes.device.type):
+        return order[torch.ops.torchvision.nms(bboxes[order], scores[order], iou_threshold)]
     left, top, right, bottom = bboxes[order].float().cpu().numpy().T
     areas = (right - left + offset) * (bottom - top + offset)
     rest, stay = np.arange(len(order)), []

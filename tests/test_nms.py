@@ -48,7 +48,7 @@ def tensors(case):
     return torch.tensor(np.float32(boxes)), torch.tensor(np.float32(scores))
 
 
-def slow_nms(boxes, scores, threshold, offset=0):
+def slow_nms(boxes, scores, threshold, offset=0, stable=False):
     """One pair of boxes after another, in float32 as the operator is written."""
     one, none = np.float32(offset), np.float32(0)
 
@@ -63,7 +63,7 @@ def slow_nms(boxes, scores, threshold, offset=0):
             return shared / (area(a) + area(b) - shared)
 
     kept = []
-    for i in scores.sort(descending=True)[1].tolist():
+    for i in scores.sort(descending=True, stable=stable)[1].tolist():
         box = boxes[i].numpy()
         if not any(overlap(boxes[k].numpy(), box) > np.float32(threshold) for k in kept):
             kept.append(i)
@@ -87,9 +87,9 @@ def test_boxes_are_those_of_a_slow_reference(case):
 
 def test_torchvision_is_asked_where_it_works(monkeypatch):
     def operator(boxes, scores, threshold):
-        """As torchvision compares: the overlap in float32 with the threshold in float64."""
+        """As torchvision: equal scores in their order, the threshold in float64."""
         asked.append(threshold)
-        return torch.tensor(slow_nms(boxes, scores, threshold), dtype=torch.long)
+        return torch.tensor(slow_nms(boxes, scores, threshold, stable=True), dtype=torch.long)
 
     asked = []
     monkeypatch.setattr(compat, 'torchvision_works', lambda device: True)
@@ -99,6 +99,8 @@ def test_torchvision_is_asked_where_it_works(monkeypatch):
     assert asked == [float(np.float32(0.6))]
     nms(boxes, scores, 0.6, offset=1)
     assert len(asked) == 1, 'torchvision has no offset'
+    boxes, scores = tensors('grid 0')
+    assert nms(boxes, scores, 0.0)[1].tolist() == slow_nms(boxes, scores, 0.0)
 
 
 def test_scores_and_numbers_can_be_limited(without_torchvision):
