@@ -28,7 +28,8 @@ _FACING = {'shoulder': -0.55, 'hip': -0.55, 'nose': -0.2, 'eye': 0.0, 'ear': 0.0
 
 def rotation(axes: str, *degrees: float) -> np.ndarray:
     """Turns about the world's axes, one after the other, as one (3, 3) matrix."""
-    return Rotation.from_euler(axes, degrees, degrees=True).as_matrix()
+    # SciPy 1.15, the last for Python 3.10, makes a list of matrices of a single axis.
+    return Rotation.from_euler(axes, degrees, degrees=True).as_matrix().reshape(3, 3)
 
 
 def swung(side: float, abduction: float, flexion: float) -> np.ndarray:
