@@ -333,23 +333,17 @@ class TestTraining:
         'settings',
         [{}, {'active_stages': 1}, {'frozen_stages': 1}, {'aggregation': False, 'with_cp': True}],
     )
-    def test_distributed_training_finds_no_unused_parameter(self, settings, tmp_path):
-        torch.distributed.init_process_group(
-            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
+    def test_distributed_training_finds_no_unused_parameter(self, settings, process_group):
+        network = nn.parallel.DistributedDataParallel(
+            tiny(3, **settings), find_unused_parameters=False
         )
-        try:
-            network = nn.parallel.DistributedDataParallel(
-                tiny(3, **settings), find_unused_parameters=False
-            )
-            for _ in range(3):  # an unused parameter makes the second pass fail
-                total(network(images())).backward()
-                trained = network.module.active_stages
-                network.module.active_stages = 1  # a quick validation in between
-                with torch.no_grad():
-                    network.module(images())
-                network.module.active_stages = trained
-        finally:
-            torch.distributed.destroy_process_group()
+        for _ in range(3):  # an unused parameter makes the second pass fail
+            total(network(images())).backward()
+            trained = network.module.active_stages
+            network.module.active_stages = 1  # a quick validation in between
+            with torch.no_grad():
+                network.module(images())
+            network.module.active_stages = trained
 
     def test_copies_and_pickles(self, tmp_path):
         network = tiny(active_stages=1).eval()

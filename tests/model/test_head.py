@@ -234,7 +234,7 @@ class TestTraining:
             assert torch.equal(head.state_dict()[mean], before[mean]) == (s not in trained)
 
     @pytest.mark.parametrize('settings', [{}, dict(frozen_stages=1), dict(active_stages=1)])
-    def test_ddp_finds_no_unused_parameter(self, settings, tmp_path):
+    def test_ddp_finds_no_unused_parameter(self, settings, process_group):
         class Model(nn.Module):
             def __init__(self):
                 super().__init__()
@@ -243,16 +243,10 @@ class TestTraining:
             def forward(self, feats, samples):
                 return self.head.loss(feats, samples)['loss_kpt']
 
-        torch.distributed.init_process_group(
-            'gloo', init_method=f'file://{tmp_path}/store', rank=0, world_size=1
-        )
-        try:
-            model = DistributedDataParallel(Model(), find_unused_parameters=False)
-            feats = features(settings.get('active_stages', 2))
-            for _ in range(2):  # an unused parameter shows in the second step
-                model(feats, samples_of(persons())).backward()
-        finally:
-            torch.distributed.destroy_process_group()
+        model = DistributedDataParallel(Model(), find_unused_parameters=False)
+        feats = features(settings.get('active_stages', 2))
+        for _ in range(2):  # an unused parameter shows in the second step
+            model(feats, samples_of(persons())).backward()
 
     def test_gradient_accumulation_and_ema(self):
         head, samples = build(), samples_of(persons())
