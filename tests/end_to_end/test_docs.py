@@ -39,6 +39,7 @@ NOT_RUN = [
         'python benchmarks/engines_accuracy.py',
         'test_engine_measurements.py runs it',
     ),
+    ('docs/inference.md', 'python benchmarks/detector.py', 'trains for minutes'),
     (
         'docs/inference.md',
         'python benchmarks/bench_engines.py',
