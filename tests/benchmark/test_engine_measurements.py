@@ -33,5 +33,5 @@ def test_each_engine_is_compared_with_torch_in_fp32(tmp_path):
 
 def test_files_go_to_keypoints_in_each_engine():
     rows = bench_engines.run(quick=True)
-    assert len(rows) >= 2 * (1 + 2 * len(installed_engines()))
+    assert len(rows) >= 1 + 2 * len(installed_engines())
     assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in rows)
