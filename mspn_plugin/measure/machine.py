@@ -33,7 +33,7 @@ def describe(device: str = 'cpu') -> dict[str, Any]:
     """
     versions = {'python': platform.python_version(), 'torch': torch.__version__}
     for distribution in metadata.distributions():
-        if distribution.name.removesuffix('-lite') in _PACKAGES:
+        if distribution.name.removeprefix('onedl-').removesuffix('-lite') in _PACKAGES:
             versions[distribution.name] = distribution.version
     is_cuda = device.startswith('cuda')
     if is_cuda:

@@ -19,4 +19,5 @@ def test_machines_do_not_share_file_names():
 def test_versions_are_of_what_is_installed():
     versions = describe()['versions']
     assert versions['torch'] == torch.__version__ and versions['mmpose'].startswith('1.')
-    assert {'numpy', 'opencv-python', 'mmengine'} <= set(versions)
+    assert {'numpy', 'opencv-python'} <= set(versions)
+    assert {'mmengine', 'onedl-mmengine'} & set(versions)
