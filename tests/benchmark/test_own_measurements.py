@@ -20,7 +20,7 @@ from rows import interleaved  # noqa: E402
 def test_make_bench_measures_and_writes_the_page(tmp_path):
     docs = tmp_path / 'docs'
     status = run_all.main(
-        ['--size', 'tiny', '--device', 'cpu', '--only', 'codec', 'models', 'scaling']
+        ['--size', 'tiny', '--device', 'cpu', '--only', 'pipeline', 'models', 'scaling']
         + ['gpu-training', 'gpu-prediction']
         + ['--results', str(docs / 'benchmarks'), '--docs', str(docs / 'benchmarks.md')]
     )
@@ -31,7 +31,7 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
     assert result['complete'] and result['machine']['versions']['mmpose']
     parts = result['parts']
-    for topic, count in dict(codec=1, **{'gpu-training': 3, 'gpu-prediction': 2}).items():
+    for topic, count in dict(pipeline=2, **{'gpu-training': 3, 'gpu-prediction': 2}).items():
         rows = parts[topic]['rows']
         assert len(rows) >= count
         assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in rows)
