@@ -73,9 +73,10 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	$(BIN)/mspn convert half $$(cat $(DATA)/small/last_checkpoint) \
 		mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
-# After a crash xdist would wait for ever for what a new process is to run.
+# Two processes with a thread each: with more, their threads wait for each other. After a crash xdist
+# would wait for ever for what a new process is to run.
 test: $(INSTALLED)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 # An interpreter that is not on the PATH or among pyenv's is skipped, and named at the end.
 # ROWS='-s torch-2.13.0-mmengine-3.12' runs one row; .venv/bin/nox -l lists them.

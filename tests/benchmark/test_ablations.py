@@ -158,8 +158,9 @@ class TestThePage:
 
 
 @pytest.fixture
-def grid(tmp_path, rendered, warm, monkeypatch):
+def grid(tmp_path, rendered, warm, costs, monkeypatch):
     """The program on rendered people, its results in a folder; and the lines that it has left."""
+    monkeypatch.setattr(ablations, 'costs', lambda: costs)
     monkeypatch.setenv('COCO_ROOT', str(rendered))  # the program sets it
     monkeypatch.setenv('PYTHONPATH', str(REPO), prepend=os.pathsep)
     monkeypatch.setattr(sys, 'executable', str(warm / 'python'))
