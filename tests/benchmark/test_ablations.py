@@ -1,5 +1,6 @@
 """The ablations on photographs: equal cost, one schedule, no run twice, and honest verdicts."""
 
+import fcntl
 import json
 import os
 import signal
@@ -189,6 +190,9 @@ def test_a_killed_run_goes_on_from_its_checkpoint_leaves_a_line_and_is_never_don
     assert process.poll() is None, 'the run ended before it could be killed'
     os.killpg(process.pid, signal.SIGKILL)
     process.wait()
+    (output,) = tmp_path.glob('work/*/output.txt')
+    with output.open('a') as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # until the training is gone too
     assert not lines()
 
     ablations.main(words)
@@ -196,7 +200,6 @@ def test_a_killed_run_goes_on_from_its_checkpoint_leaves_a_line_and_is_never_don
     for line in lines():
         assert line['steps'] == 12 and line['seconds'] > 0 and 0 <= line['PCK@0.1'] <= 1
         assert line['machine_name'] and line['commit'] and line['parameters'] > 100_000
-    (output,) = tmp_path.glob('work/*/output.txt')
     assert 'resumed epoch:' in output.read_text()
     assert 'full (seed 0, 1, 2)' in (tmp_path / 'page.md').read_text()
 
