@@ -44,8 +44,8 @@ def network(config, **settings):
     return built.to(DEVICE).train()
 
 
-def optimizer(model, kind=OptimWrapper, **settings):
-    return kind(optimizer=torch.optim.Adam(model.parameters(), 1e-3), **settings)
+def optimizer(model, kind=OptimWrapper, lr=1e-3, **settings):
+    return kind(optimizer=torch.optim.Adam(model.parameters(), lr), **settings)
 
 
 def losses(model, wrapper, batch, steps):
@@ -55,9 +55,10 @@ def losses(model, wrapper, batch, steps):
 @pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
 def test_half_precision_learns_without_a_nan(config, batch, dtype):
     model = network(config)
-    values = losses(model, optimizer(model, AmpOptimWrapper, dtype=dtype), batch, STEPS)
+    wrapper = optimizer(model, AmpOptimWrapper, lr=0.2, dtype=dtype)
+    values = losses(model, wrapper, batch, STEPS)
     assert values.isfinite().all()
-    assert values[-1] < values[0]
+    assert values[-1] < 0.97 * values[0]
 
 
 def test_synchronised_norms_train_on_one_device(config, batch):
