@@ -75,8 +75,9 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 
 # Two processes with a thread each: with more, their threads wait for each other. After a crash xdist
 # would wait for ever for what a new process is to run.
+test: export OMP_NUM_THREADS = 1
 test: $(INSTALLED)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder --max-worker-restart=0
 
 # An interpreter that is not on the PATH or among pyenv's is skipped, and named at the end.
 # ROWS='-s torch-2.13.0-mmengine-3.12' runs one row; .venv/bin/nox -l lists them.
