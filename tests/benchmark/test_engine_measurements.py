@@ -33,5 +33,8 @@ def test_each_engine_is_compared_with_torch_in_fp32(tmp_path):
 
 def test_files_go_to_keypoints_in_each_engine():
     rows = bench_engines.run(quick=True)
-    assert len(rows) >= 1 + 2 * len(installed_engines())
+    kinds = [f'{engine} {kind}' for engine in installed_engines() for kind in ('fp32', 'int8')]
+    named = {row['what'] for row in rows}
+    for kind in ('torch fp32', *kinds):
+        assert f'image files to keypoints, {kind}, without flip test' in named
     assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in rows)
