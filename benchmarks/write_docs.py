@@ -1,15 +1,14 @@
 """Write docs/benchmarks.md from the figures that run_all.py measured."""
 
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mspn_plugin.benchmark import compare
 from mspn_plugin.benchmark.report import machine_line, markdown, markdown_table, significant, spread
 
 NOTES = Path(__file__).resolve().parent / 'notes.md'
+HOW_TO_MEASURE = NOTES.with_name('how_to_measure.md')
 # Ratios this close to 1 are called equal.
 TOLERANCE = 0.05
 
@@ -48,7 +47,7 @@ def page(results: Path, docs: Path) -> str:
     parts += ['## Tricks', NOTES.read_text(encoding='utf-8').strip()]
     for machine in machines:
         parts += _tricks(machine)
-    parts += ['## How to measure other models', _documentation()]
+    parts += ['## How to measure other models', HOW_TO_MEASURE.read_text(encoding='utf-8').strip()]
     return '\n\n'.join(parts) + '\n'
 
 
@@ -208,9 +207,3 @@ def _scaling(result: Mapping[str, Any]) -> str:
         )
         lines.append('')
     return '\n'.join(lines).strip()
-
-
-def _documentation() -> str:
-    """The command's own documentation, as Markdown."""
-    text = re.sub(r':\w+:`([\w.]+)`', r'`\1`', (compare.__doc__ or '').strip())
-    return text.replace('``', '`')

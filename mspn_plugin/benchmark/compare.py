@@ -1,30 +1,4 @@
-"""Measure MMPose models side by side: ``mspn benchmark CONFIG [CONFIG...]``.
-
-A config is a file, a name such as ``mmpose::body_2d_keypoint/.../td-hm_res50_8xb64-...py``, or the
-name of a config of this plugin. Each becomes a row: parameters, multiply-adds, latency, throughput,
-training steps per second, peak memory, and average precision where a checkpoint and data are given.
-
-**How it is measured.** Repeats are interleaved, A B C A B C, so that a noisy machine disturbs all
-alike. On each visit of a model the first call is thrown away. Medians and the middle half of all
-calls are reported, and ratios to the first config.
-
-**What a figure includes.**
-
-- *Data pipeline*: the config's validation pipeline for one person of a 640x480 JPEG: reading,
-  decoding, cropping, packing.
-- *Latency* and *throughput*: ``model.test_step`` on a batch that is ready: normalisation, network,
-  decoding to image coordinates. The config's flip test is left out unless ``--flip-test`` is given.
-- *Training step*: ``model.train_step`` on a batch that the config's training pipeline made, without
-  ``Albumentation``: normalisation, forward pass, targets drawn on the device if any, losses and
-  their logs, backward pass, step of the config's optimizer (at a tiny learning rate, so that the
-  weights stay finite). Loading the data isn't included.
-- *Multiply-adds*: of all that the network can put out for one person.
-- *Memory*: see :func:`mspn_plugin.measure.cost.peak_memory`; a batch of the same size, predicting
-  and training.
-
-Images and keypoints are random, and so are weights without a checkpoint: files that a config would
-download for its ``init_cfg`` are left out, because times don't depend on them.
-"""
+"""Measure MMPose models side by side; docs/benchmarks.md says how, and what a figure includes."""
 
 import contextlib
 import copy
