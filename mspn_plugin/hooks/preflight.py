@@ -24,20 +24,17 @@ class PreflightHook(Hook):
     MMEngine builds data sets and model apart and never compares them, so that a wrong number of
     keypoints or a missing image shows up as a tensor of another shape, or hours later. This hook
     compares them, for every loader of the run, and raises one :class:`SettingError` that names
-    both settings. It reads the annotation files, but no images;
-    ``mspn check CONFIG`` does that.
+    both settings. It reads the annotation files, and looks that images in local files exist;
+    ``mspn check CONFIG`` reads them too.
 
     Args:
-        check_images (bool): Whether to look that every image exists; switch it off where even that
-            is slow. Images that don't lie in local files are never looked for. Defaults to True.
         check_annotations (bool): Whether to look for faults in the annotation files that would end
             the run later or spoil it, such as a keypoint that is NaN. Defaults to True.
     """
 
     priority = 'VERY_HIGH'
 
-    def __init__(self, check_images: bool = True, check_annotations: bool = True) -> None:
-        self.check_images = check_images
+    def __init__(self, check_annotations: bool = True) -> None:
         self.check_annotations = check_annotations
 
     def before_build(self, runner: Runner, splits: tuple[str, ...]) -> None:
@@ -68,8 +65,7 @@ class PreflightHook(Hook):
             for dataset in getattr(built, 'datasets', [built]):
                 if isinstance(dataset, BaseDataset):
                     fit.check_fit(dataset, model, name)
-                    if self.check_images:
-                        fit.check_images(dataset, name)
+                    fit.check_images(dataset, name)
             if split != 'train' and isinstance(built, BaseDataset):
                 for metric in loop.evaluator.metrics:
                     fit.check_metric(built, metric, f'{split}_evaluator')
