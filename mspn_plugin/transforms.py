@@ -14,7 +14,8 @@ from mmpose.registry import TRANSFORMS
 
 from .errors import SettingError
 
-_BODY_PARTS = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
+WHOLE_BODY = ('keypoints', 'foot_kpts', 'face_kpts', 'lefthand_kpts', 'righthand_kpts')
+"""The parts in which an annotation of COCO-WholeBody has its keypoints."""
 
 
 @TRANSFORMS.register_module()
@@ -75,7 +76,7 @@ class KeepVisibility(BaseTransform):
 
 def _annotated_visibility(instance: Mapping[str, Any], num_keypoints: int) -> np.ndarray:
     triples: list[float] = []
-    for part in _BODY_PARTS:  # COCO-WholeBody's annotation is in parts
+    for part in WHOLE_BODY:
         if len(triples) < 3 * num_keypoints:
             triples.extend(instance.get(part, []))
     if len(triples) != 3 * num_keypoints:

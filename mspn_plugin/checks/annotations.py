@@ -11,18 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..settings import is_whole
+from ..transforms import WHOLE_BODY
 from . import faults
 from .faults import Found
 
-KEYPOINT_FIELDS = {
-    'CocoWholeBodyDataset': (
-        'keypoints',
-        'foot_kpts',
-        'face_kpts',
-        'lefthand_kpts',
-        'righthand_kpts',
-    )
-}
+KEYPOINT_FIELDS = {'CocoWholeBodyDataset': WHOLE_BODY}
 """Where data set classes of MMPose read keypoints, if not in ``keypoints`` alone."""
 
 Size = tuple[float, float]
