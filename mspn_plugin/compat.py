@@ -184,21 +184,14 @@ def allow_mmengine_checkpoints() -> None:
     )
 
 
-class _NamesACallable:
-    """Pickled, it is what a hostile checkpoint is, but for what its callable does."""
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return sys.getrecursionlimit, ()
-
-
 def refuse_other_checkpoints() -> None:
     """Let no engine read a file that ``torch.load(weights_only=True)`` refuses.
 
     onedl-mmengine 0.10.12 tries that with a list of its own, in which ``getattr`` is, and loads
     with ``weights_only=False`` what is refused: anything that the file names is called then. Its
-    function is replaced. A harmless file of that kind then tells whether the engine refuses it; one
-    that does not, as with ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` or a torch older than 2.6, is
-    warned of.
+    function is replaced. A harmless file that names a callable then tells whether the engine
+    refuses it; one that does not, as with ``TORCH_FORCE_NO_WEIGHTS_ONLY_LOAD=1`` or a torch older
+    than 2.6, is warned of.
     """
     from mmengine.runner import checkpoint
 
@@ -209,7 +202,7 @@ def refuse_other_checkpoints() -> None:
         checkpoint._safe_torch_load = load_weights_only
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder, 'names_a_callable.pth')
-        torch.save(_NamesACallable(), file)
+        torch.save(sys.getrecursionlimit, file)
         try:
             checkpoint.load_from_local(str(file), 'cpu')
         except pickle.UnpicklingError:

@@ -18,13 +18,7 @@ from .errors import SettingError
 
 
 def config_path(name: str) -> str:
-    """Where a config of the plugin lies.
-
-    Args:
-        name (str): The config's name, with or without ``.py``.
-
-    Returns:
-        str: The path of the file.
+    """The path of a config of the plugin, from its name with or without ``.py``.
 
     Raises:
         SettingError: If there is no such config; it names similar ones.

@@ -28,21 +28,14 @@ def read_json(path: str | Path) -> Any:
         raise SettingError(f'{path} is not a whole JSON file ({error})') from error
 
 
-def unfinished_name(path: Path) -> Path:
-    """The name under which a file is written before it is complete, in the same folder.
-
-    It ends as the file does, because many libraries choose a format by the suffix.
-    """
-    return path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
-
-
 @contextmanager
 def writing(path: Path) -> Iterator[Path]:
     """Write a file as a whole: what was there stays until all of the new one is on disk.
 
     It is written under the name that is given, which becomes ``path`` if the block ends well.
     """
-    unfinished = unfinished_name(path)
+    # It ends as the file does, because many libraries choose a format by the suffix.
+    unfinished = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
     try:
         yield unfinished
         os.replace(unfinished, path)

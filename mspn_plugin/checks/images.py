@@ -18,13 +18,9 @@ from .faults import Found, Kind
 def examine_images(
     images: Mapping[str, Size | None], loader: Any, workers: int, name: str
 ) -> Found:
-    """Read images and look for faults.
+    """Read images, of which the annotations state width and height, and look for faults.
 
-    Args:
-        images (Mapping): By their paths the width and height that the annotations state.
-        loader (LoadImage): What reads them in the pipeline.
-        workers (int): How many threads read; decoders let go of Python's lock.
-        name (str): What the progress is shown as.
+    The pipeline's ``loader`` reads them, in threads: decoders let go of Python's lock.
     """
     found: Found = defaultdict(list)
     progress: dict[str, Any] = dict(max_workers=workers, unit='img', desc=name, leave=False)

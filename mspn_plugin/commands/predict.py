@@ -134,7 +134,12 @@ def command(
             raise SettingError(f'--stages and --show-stages need weights, and not {checkpoint}')
         estimator = network = open_network(config, checkpoint, engine, precision)
     else:
-        precision = precision_of_weights(precision or 'fp32', device)
+        if precision == 'int8':
+            raise SettingError(
+                '--precision int8 needs a file of `mspn export --int8` as --checkpoint, because '
+                'int8 has to be calibrated on photographs'
+            )
+        precision = announced(precision or 'fp32', device)
         estimator = network = load_estimator(config, checkpoint, device)
         if isinstance(getattr(estimator, 'backbone', None), MSPNBackbone):
             is_much = len(paths) >= MANY_IMAGES or any(map(is_video, paths))
@@ -177,16 +182,6 @@ def command(
     skipped = f'; {reader.num_skipped} skipped, see above' if reader.num_skipped else ''
     click.echo(f'{out / RESULTS}: the poses of {len(results)} persons{skipped}')
     return 3 if reader.num_skipped else 0
-
-
-def precision_of_weights(precision: str, device: str) -> str:
-    """What weights are computed in: what is asked for, if this machine can."""
-    if precision == 'int8':
-        raise SettingError(
-            '--precision int8 needs a file of `mspn export --int8` as --checkpoint, because int8 '
-            'has to be calibrated on photographs'
-        )
-    return announced(precision, device)
 
 
 def fast_network(

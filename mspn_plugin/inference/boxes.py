@@ -13,15 +13,10 @@ from ..files import read_json
 
 
 class Boxes(NamedTuple):
-    """The instances of one image.
+    """The N instances of one image."""
 
-    Attributes:
-        corners (np.ndarray): float32 left, top, right and bottom in pixels, (N, 4).
-        scores (np.ndarray): float32 scores of the boxes, (N,), 1 where a file has none.
-    """
-
-    corners: np.ndarray
-    scores: np.ndarray
+    corners: np.ndarray  # float32 (N, 4): left, top, right and bottom in pixels
+    scores: np.ndarray  # float32 (N,), 1 where a file has none
 
     def overlapping(self, width: int, height: int) -> np.ndarray:
         """Which boxes have a part of an image of this size, (N,)."""

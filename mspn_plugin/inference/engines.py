@@ -20,10 +20,7 @@ from ..errors import SettingError
 class OnnxRuntime:
     """A file of :func:`~mspn_plugin.inference.onnx.export_onnx` in ONNX Runtime.
 
-    Args:
-        path (str | Path): The file.
-        precision (str): What the float layers are computed in: ``'fp32'`` only. A file with int8
-            layers computes them in int8.
+    Float layers are computed in fp32, the only precision, and int8 layers in int8.
 
     Raises:
         SettingError: If the engine is not installed.
@@ -143,14 +140,9 @@ def choose_engine(name: str, precision: str, device: str, is_exported: bool = Fa
 
 
 def supported_precision(precision: str, device: str) -> tuple[str, str | None]:
-    """What this processor computes instead where it has no instructions for a precision.
+    """What to compute in where a precision is asked for, and a message if not so or slowly.
 
-    Args:
-        precision (str): What was asked for.
-        device (str): The torch device.
-
-    Returns:
-        tuple[str, str | None]: What to compute in, and a message where that is another or slower.
+    That is where this processor has no instructions for it.
     """
     if precision == 'bf16' and device == 'cpu' and not has_bfloat16():
         return 'fp32', 'this processor has no instructions for bfloat16; fp32 runs instead'

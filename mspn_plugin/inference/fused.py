@@ -114,15 +114,9 @@ class FusedNetwork(nn.Module):
         cast(Any, self).to(dtype=dtype, memory_format=torch.channels_last)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Predict heatmaps.
+        """Predict float32 heatmaps (B, K, H, W) from normalised images (B, 3, h, w).
 
         On a CPU a large batch goes through in parts that fit the caches.
-
-        Args:
-            images (Tensor): Normalised images, (B, 3, h, w).
-
-        Returns:
-            Tensor: float32 heatmaps of the last stage's last unit, (B, K, H, W).
         """
         recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
         parts = math.ceil(len(images) / max(1, _PART_BYTES // self.feature_bytes))
@@ -164,14 +158,9 @@ class FusedEstimator(TopdownPoseEstimator):
         self.network = FusedNetwork(backbone, head, count, dtype).eval()
 
     def heatmaps(self, inputs: Tensor, samples: Sequence[PoseDataSample]) -> Tensor:
-        """Predict the final heatmaps, as the test settings say.
+        """Predict what the network does, and average with mirrored images for a flip test.
 
-        Args:
-            inputs (Tensor): Normalised images, (B, 3, h, w).
-            samples (Sequence[PoseDataSample]): Of which a flip test needs ``flip_indices``.
-
-        Returns:
-            Tensor: float32 heatmaps, (B, K, H, W).
+        That needs the ``flip_indices`` of the samples.
         """
         if not self.test_cfg.get('flip_test', False):
             return self.network(inputs)
@@ -179,16 +168,7 @@ class FusedEstimator(TopdownPoseEstimator):
         return average_flip(heatmaps, mirrored, samples, self.test_cfg)
 
     def predict(self, inputs: Tensor, data_samples: list[PoseDataSample]) -> list[PoseDataSample]:
-        """Predict poses, as ``TopdownPoseEstimator.predict`` does.
-
-        Args:
-            inputs (Tensor): Normalised images, (B, 3, h, w).
-            data_samples (list[PoseDataSample]): One for each image.
-
-        Returns:
-            list[PoseDataSample]: The same, with ``pred_instances``; and with
-            ``output_heatmaps=True`` in ``test_cfg`` with ``pred_fields``.
-        """
+        """Predict poses, as ``TopdownPoseEstimator.predict`` does."""
         with torch.no_grad():
             heatmaps = self.heatmaps(inputs, data_samples)
         fields = None

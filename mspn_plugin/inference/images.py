@@ -18,14 +18,10 @@ VIDEOS = {'.avi', '.m4v', '.mkv', '.mov', '.mp4', '.webm'}
 
 
 def find_images(names: Sequence[str]) -> list[Path]:
-    """Find images and videos.
+    """Find images and videos, each once; a file that was named and isn't there is among them.
 
-    Args:
-        names (Sequence[str]): Files; folders, of which all images and videos are taken, in the
-            order of their names; and patterns such as ``'photos/*.jpg'``.
-
-    Returns:
-        list[Path]: Files, each once. One that was named and isn't there is among them.
+    Names are of files; of folders, of which all are taken, in the order of their names; and
+    patterns such as ``'photos/*.jpg'``.
 
     Raises:
         SettingError: If a folder or pattern holds none.
@@ -49,10 +45,7 @@ def is_video(path: Path) -> bool:
 
 
 def read_image(path: Path) -> np.ndarray:
-    """Read an image as MMPose does: turned as its EXIF data say, and without transparency.
-
-    Returns:
-        np.ndarray: uint8 BGR in shape (height, width, 3).
+    """Read an image, uint8 BGR, as MMPose does: turned by its EXIF data, without transparency.
 
     Raises:
         SettingError: If it can't be read.

@@ -27,14 +27,7 @@ TOLERANCE = 0.05
 
 
 class PoseGraph(nn.Module):
-    """What is exported: from crops to keypoints, or to heatmaps.
-
-    Args:
-        estimator (FusedEstimator): The network, its normalisation and its codec.
-        normalise (bool): Whether the input is crops as OpenCV has them, or normalised already.
-        decode (bool): Whether keypoints come out, or heatmaps.
-        flip_test (bool): Whether the mirrored crops are predicted too, and the mean is taken.
-    """
+    """What :func:`export_onnx`, which has the same arguments, writes: crops to keypoints."""
 
     def __init__(
         self, estimator: FusedEstimator, normalise: bool, decode: bool, flip_test: bool
@@ -56,16 +49,7 @@ class PoseGraph(nn.Module):
             )
 
     def forward(self, images: Tensor) -> Tensor | tuple[Tensor, Tensor]:
-        """Predict.
-
-        Args:
-            images (Tensor): With ``normalise`` uint8 BGR, (B, h, w, 3); else what the network was
-                trained with, float32 (B, 3, h, w).
-
-        Returns:
-            Tensor | tuple[Tensor, Tensor]: Keypoints in input pixels (B, K, 2) and scores (B, K),
-            or heatmaps (B, K, H, W); all float32.
-        """
+        """Predict keypoints and scores, or heatmaps."""
         heatmaps = self.heatmaps(images)
         return self.codec.locate(heatmaps) if self.decode else heatmaps
 
@@ -84,11 +68,7 @@ class PoseGraph(nn.Module):
 
 
 def metadata(estimator: FusedEstimator, graph: PoseGraph) -> dict[str, str]:
-    """What a program needs to know to run the file, as JSON values.
-
-    Args:
-        estimator (FusedEstimator): The estimator.
-        graph (PoseGraph): What is exported of it.
+    """What a program needs to know to run the file that is made of a graph, as JSON values.
 
     Returns:
         dict[str, str]: ``precision``, ``input_size`` (w, h), ``padding`` (how many times as wide

@@ -36,8 +36,7 @@ def load_estimator(
         device (str): ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ...
 
     Returns:
-        nn.Module: The estimator in evaluation mode, with ``cfg`` and ``dataset_meta`` as
-        MMPose's functions expect them.
+        nn.Module: In evaluation mode, with ``cfg`` and ``dataset_meta`` for MMPose's functions.
 
     Raises:
         SettingError: If a file is missing, or the two don't fit.
@@ -62,16 +61,10 @@ def load_estimator(
 
 
 class Poses(NamedTuple):
-    """The poses of an image's instances.
+    """The poses of an image's N instances."""
 
-    Attributes:
-        keypoints (np.ndarray): float32 keypoints in the image's pixels, (N, K, 2).
-        scores (np.ndarray): float32 scores of the keypoints, (N, K).
-        boxes (Boxes): The instances' boxes.
-    """
-
-    keypoints: np.ndarray
-    scores: np.ndarray
+    keypoints: np.ndarray  # float32 (N, K, 2), in the image's pixels
+    scores: np.ndarray  # float32 (N, K), of the keypoints
     boxes: Boxes
 
 
@@ -141,10 +134,7 @@ class PosePredictor:
     def crop(self, image: np.ndarray, corners: np.ndarray, score: float) -> dict[str, Any]:
         """Cut an instance out, as MMPose's data sets do: ``inputs`` and ``data_samples``.
 
-        Args:
-            image (np.ndarray): uint8 BGR, (height, width, 3).
-            corners (np.ndarray): left, top, right and bottom of its box in pixels, (4,).
-            score (float): The box's score.
+        Its box has the corners left, top, right and bottom, in pixels of the uint8 BGR image.
         """
         instance = dict(
             img=image,

@@ -43,31 +43,19 @@ _BATCH = 8
 
 
 class Person(NamedTuple):
-    """A person of the photographs.
+    """A person of the photographs."""
 
-    Attributes:
-        crop (dict): What the test pipeline made of it.
-        boxes (Boxes): Its box, alone.
-        image_id (int | None): The number of its image in the annotations.
-    """
-
-    crop: dict[str, Any]
-    boxes: Boxes
-    image_id: int | None
+    crop: dict[str, Any]  # what the test pipeline made of it
+    boxes: Boxes  # its box, alone
+    image_id: int | None  # in the annotations
 
 
 class Difference(NamedTuple):
-    """What int8 changes in one engine.
+    """What int8 changes in one engine."""
 
-    Attributes:
-        mean (float): How far sure keypoints move on average, in pixels of the crop.
-        most (float): What 95% of them stay below.
-        ap (tuple[float, float] | None): AP in float32 and in int8, where there are annotations.
-    """
-
-    mean: float
-    most: float
-    ap: tuple[float, float] | None
+    mean: float  # how far sure keypoints move on average, in pixels of the crop
+    most: float  # what 95% of them stay below
+    ap: tuple[float, float] | None  # in float32 and in int8, where there are annotations
 
 
 def find_persons(

@@ -46,16 +46,10 @@ def coco_results(poses: Poses, **common: Any) -> list[dict[str, Any]]:
 def draw_poses(
     image: np.ndarray, poses: Poses, dataset_meta: Mapping[str, Any], min_score: float
 ) -> np.ndarray:
-    """Draw skeletons by MMPose's ``FastVisualizer``, with lines as thick as fits each box.
+    """Draw skeletons into a copy of an image (uint8 BGR), with lines as thick as fits each box.
 
-    Args:
-        image (np.ndarray): uint8 BGR, (height, width, 3). It is left as it is.
-        poses (Poses): The instances.
-        dataset_meta (Mapping): MMPose's: the skeleton and the colours.
-        min_score (float): Keypoints below it, and their links, are left out.
-
-    Returns:
-        np.ndarray: The image with drawings.
+    MMPose's ``FastVisualizer`` draws, by the skeleton and the colours of ``dataset_meta``.
+    Keypoints below ``min_score``, and their links, are left out.
     """
     drawn = mmcv.bgr2rgb(image)  # the colours are RGB
     for keypoints, scores, corners in zip(poses.keypoints, poses.scores, poses.boxes.corners):

@@ -14,12 +14,7 @@ from .predictor import PosePredictor
 
 
 def stage_heatmaps(predictor: PosePredictor, image: np.ndarray, boxes: Boxes) -> np.ndarray:
-    """Lay the instances' heatmaps over their image.
-
-    Args:
-        predictor (PosePredictor): Of an estimator that is not fused.
-        image (np.ndarray): uint8 BGR, (height, width, 3).
-        boxes (Boxes): The instances.
+    """Lay the heatmaps of an image's instances over it (uint8 BGR); the estimator is not fused.
 
     Returns:
         np.ndarray: For each unit, stage by stage and coarsest first, the highest heatmap value of
@@ -48,12 +43,9 @@ def stage_heatmaps(predictor: PosePredictor, image: np.ndarray, boxes: Boxes) ->
 
 
 def draw_stages(predictor: PosePredictor, image: np.ndarray, boxes: Boxes) -> bytes:
-    """Draw :func:`stage_heatmaps` as a table: a row for each stage, a column for each unit.
+    """Draw :func:`stage_heatmaps` as a table, a PNG: a row for each stage, a column for each unit.
 
-    The brightest colour is the highest value of all maps. The arguments are the same.
-
-    Returns:
-        bytes: A PNG file.
+    The brightest colour is the highest value of all maps.
     """
     maps = stage_heatmaps(predictor, image, boxes)
     maps /= maps.max() or 1.0

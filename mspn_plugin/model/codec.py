@@ -168,15 +168,9 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
     def draw(self, keypoints: Tensor, weights: Tensor, level: int) -> Tensor:
         """Draw a batch of instances on one level, on the keypoints' device, as :meth:`encode` does.
 
-        Args:
-            keypoints (Tensor): Keypoints in input pixels, shape (B, K, 2), such as stacked
-                ``keypoint_labels``.
-            weights (Tensor): Weights of shape (B, K). A keypoint with weight 0, or outside the
-                input, has an empty map.
-            level (int): The level, 0 for the coarsest.
-
-        Returns:
-            Tensor: float32 targets from 0 to 255, shape (B, K, H, W).
+        Keypoints (B, K, 2) are in input pixels; one with weight 0 of the weights (B, K), or outside
+        of the input, has an empty map. Level 0 is the coarsest. The targets are float32 from 0 to
+        255, in shape (B, K, H, W).
         """
         cells, inside = self._cells(keypoints.float())
         return self._draw(cells, inside & (weights > 0), slice(level, level + 1)).squeeze(0)

@@ -167,13 +167,9 @@ class MultiStageHeatmapHead(BaseHead):
         return self
 
     def forward(self, feats: StageFeatures) -> list[Tensor]:
-        """Predict the heatmaps of every unit of the stages given.
+        """Predict the heatmaps (B, K, H, W) of every unit, stage by stage, coarsest unit first.
 
-        Args:
-            feats (list[list[Tensor]]): Features of 1 to ``num_stages`` stages, coarsest unit first.
-
-        Returns:
-            list[Tensor]: Heatmaps of shape (B, K, H, W), stage by stage, coarsest unit first.
+        The features are those of 1 to ``num_stages`` stages.
 
         Raises:
             SettingError: If the numbers of stages, units or channels do not fit.

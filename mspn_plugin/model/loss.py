@@ -16,16 +16,9 @@ from ..settings import check_counts
 def keypoint_errors(output: Tensor, target: Tensor, target_weights: Tensor | None) -> Tensor:
     """The mean squared error over the pixels of each heatmap, times the keypoint's weight.
 
-    It is computed in float32 whatever the heatmaps are: targets reach 255, and the square of an
-    error of 256 is beyond float16.
-
-    Args:
-        output (Tensor): Predicted heatmaps of shape (B, K, H, W).
-        target (Tensor): Target heatmaps of the same shape, 0 to 255.
-        target_weights (Tensor, optional): Weights of shape (B, K); None counts all alike.
-
-    Returns:
-        Tensor: Errors of shape (B, K), float32 (float64 for float64 heatmaps).
+    Output and target are heatmaps (B, K, H, W), targets from 0 to 255; weights are (B, K), and None
+    counts all alike. The errors (B, K) are computed in float32 whatever the heatmaps are (float64
+    for float64): the square of an error of 256 is beyond float16.
     """
     # PyTorch would stretch the one to fit the other.
     weighted = output.shape[:2] if target_weights is None else target_weights.shape

@@ -38,17 +38,13 @@ _LICENSE = dict(id=1, name='CC0 1.0', url='https://creativecommons.org/publicdom
 def render_dataset(
     out: str | Path, train: int, val: int, seed: int = 0, workers: int = 1
 ) -> dict[str, int]:
-    """Render a data set in COCO's layout.
+    """Render a data set in COCO's layout, and count the labelled persons in 'train' and 'val'.
 
     Args:
         out (str | Path): Folder that is new or empty. It stays so if anything goes wrong.
-        train (int): Number of training images, at least 1.
-        val (int): Number of validation images, at least 1.
+        train, val (int): Numbers of images, at least 1.
         seed (int): Not negative. The same seed gives the same bytes.
         workers (int): Number of processes. The bytes don't depend on it.
-
-    Returns:
-        dict[str, int]: The number of labelled persons in 'train' and in 'val'.
 
     Raises:
         SettingError: If ``out`` is not new or empty.

@@ -22,17 +22,11 @@ SIZES = ((480, 360), (480, 320), (400, 300), (360, 360), (360, 480), (320, 240),
 
 @dataclass
 class Person:
-    """Labels of one person or one crowd, in pixels of the image.
+    """Labels of one person or one crowd, in pixels of the image."""
 
-    Attributes:
-        mask (np.ndarray): (height, width) booleans, the pixels that show the person.
-        keypoints (np.ndarray): (17, 3) as x, y, v; zeros for a crowd.
-        is_crowd (bool): Whether these are people that are not told apart.
-    """
-
-    mask: np.ndarray
-    keypoints: np.ndarray
-    is_crowd: bool = False
+    mask: np.ndarray  # booleans (height, width): the pixels that show the person
+    keypoints: np.ndarray  # (17, 3) as x, y, v; zeros for a crowd
+    is_crowd: bool = False  # people that are not told apart
 
 
 def random_figure(rng: np.random.Generator, height: float, light: np.ndarray) -> Figure:

@@ -13,25 +13,14 @@ NAME = 'td-hm_2xmspn-small_1xb16-34e_photographs-128x128'
 
 
 def shipped_network() -> tuple[str, str]:
-    """The config and the checkpoint of the network that comes with the plugin.
-
-    ``docs/model-card.md`` says what it learnt from and what it is good for.
-
-    Returns:
-        tuple[str, str]: The two files.
-    """
+    """The config and the checkpoint of the network of ``docs/model-card.md``, two files."""
     return config_path(NAME), str(Path(__file__).with_name(f'{NAME}.pth'))
 
 
 def in_half_precision(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Keep a checkpoint's weights and its data set's names; halve what the weights take.
 
-    Args:
-        checkpoint (Mapping): A checkpoint of MMEngine.
-
-    Returns:
-        dict[str, Any]: A checkpoint with ``meta`` and ``state_dict``. Convolutions are float16;
-        norms, whose statistics may go beyond its range, stay as they are.
+    Convolutions become float16; norms, whose statistics may go beyond its range, stay as they are.
     """
     meta = checkpoint.get('meta', {})
     return dict(
