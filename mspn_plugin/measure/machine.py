@@ -27,7 +27,7 @@ def describe(device: str = 'cpu') -> dict[str, Any]:
     MMEngine's ``collect_env`` has neither the processor nor most of these packages.
 
     Returns:
-        dict: ``processor`` (model), ``cores`` (that this process may use), ``threads`` (of
+        dict: ``processor`` (model and vector instructions), ``cores`` (that this process may use), ``threads`` (of
         torch), ``system``, ``device`` (``cpu``, or the GPU's model) and ``versions`` (package to
         version, installed ones only).
     """
@@ -49,7 +49,7 @@ def describe(device: str = 'cpu') -> dict[str, Any]:
 
 
 def short_name(machine: dict[str, Any]) -> str:
-    """A file name for what :func:`describe` returned, such as ``amd-epyc-2-threads``.
+    """A file name for what :func:`describe` returned, such as ``amd-epyc-avx2-2-threads``.
 
     Results of different machines never meet: a GPU's model stands in front.
     """
@@ -71,5 +71,7 @@ def _processor() -> str:
         lines = Path('/proc/cpuinfo').read_text(encoding='utf-8')
     except OSError:
         lines = ''
-    model = re.search(r'^model name\s*: (.+)$', lines, re.MULTILINE)
-    return model[1].strip() if model else platform.processor() or platform.machine()
+    found = re.search(r'^model name\s*: (.+)$', lines, re.MULTILINE)
+    model = found[1].strip() if found else platform.processor() or platform.machine()
+    # Clouds give processors of several generations one name.
+    return f'{model} {torch.backends.cpu.get_cpu_capability()}'

@@ -21,3 +21,7 @@ def test_versions_are_of_what_is_installed():
     assert versions['torch'] == torch.__version__ and versions['mmpose'].startswith('1.')
     assert {'numpy', 'opencv-python'} <= set(versions)
     assert {'mmengine', 'onedl-mmengine'} & set(versions)
+
+
+def test_a_processor_says_what_vector_instructions_it_has():
+    assert describe()['processor'].endswith(torch.backends.cpu.get_cpu_capability())
