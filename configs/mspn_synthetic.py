@@ -8,12 +8,13 @@
 _base_ = ['mspn_coco.py']
 
 input_size = (96, 128)
+heatmap_size = (24, 32)
 max_epochs = 12
 
 codec = dict(
     type='CoarseToFineHeatmap',
     input_size=input_size,
-    heatmap_size=(24, 32),
+    heatmap_size=heatmap_size,
     kernel_sizes=(13, 11, 9, 7, 5),
     # At a stride of 4 in so small a crop, whole heatmap pixels would cost most of the AP.
     unbiased=True,
@@ -22,7 +23,11 @@ codec = dict(
 )
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=6)
+# Half precision where the processor or the GPU has bfloat16, else float32.
 optim_wrapper = dict(
+    type='AmpOptimWrapper',
+    dtype='bfloat16',
+    loss_scale=dict(enabled=False),
     optimizer=dict(lr=4e-3),
     # A head's last norm has to grow from 1 to the height of the targets, 255. At the common rate
     # that alone takes thousands of steps; the demo has two thousand.
