@@ -48,7 +48,7 @@ from mspn_plugin.measure.machine import cores, describe, short_name  # noqa: E40
 
 TRAIN = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
 MMPOSE = 'mmpose::body_2d_keypoint'
-RECIPE = 'td-hm_2xmspn-small_1xb16-28e_lspet-128x128'
+RECIPE = 'td-hm_2xmspn-small_1xb32-66e_lspet-128x128'
 STEPS = 3784
 BATCH = 16
 INPUT_SIZE = (64, 96)
@@ -188,6 +188,7 @@ def config(variant: Variant, seed: int, epochs: int, device: str) -> Config:
         position = [step.type for step in pipeline].index('TopdownAffine')
         pipeline[position].input_size = INPUT_SIZE
         pipeline[position + 1 :] = [*deepcopy(target), dict(type='PackPoseInputs')]
+    cfg.train_dataloader.batch_size = BATCH
     cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     cfg.val_dataloader.dataset.pipeline = cfg.val_pipeline
     cfg.test_dataloader = cfg.val_dataloader

@@ -6,10 +6,10 @@
 # DATA_ROOT (default: data) holds lspet/ as `mspn convert lspet` writes it, coco/ and coco_more/ in
 # COCO's layout, rendered/ as `mspn synthetic` writes it, and the sports network's work directory
 # small_lspet/. The face is learnt from COCO and rendered people: LSPET labels the limbs only.
-_base_ = ['td-hm_2xmspn-small_1xb16-28e_lspet-128x128.py']
+_base_ = ['td-hm_2xmspn-small_1xb32-66e_lspet-128x128.py']
 
 folder = '{{$DATA_ROOT:data}}/'
-load_from = folder + 'small_lspet/epoch_28.pth'
+load_from = folder + 'small_lspet/epoch_66.pth'
 # The rate falls, rises to half and falls again.
 periods = [20, 14]
 max_epochs = sum(periods)
@@ -17,7 +17,7 @@ small_epochs = 13
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3),
+    optimizer=dict(lr=2e-3, weight_decay=0.01),
     # The heads' last norms have grown already.
     paramwise_cfg=dict(
         _delete_=True,
@@ -64,7 +64,9 @@ people = dict(
     ann_file='annotations/person_keypoints_train2017.json',
     data_prefix=dict(img='train2017/'),
 )
+auto_scale_lr = dict(base_batch_size=16)
 train_dataloader = dict(
+    batch_size=16,
     dataset=dict(
         _delete_=True,
         type='CombinedDataset',
