@@ -189,6 +189,10 @@ def config(variant: Variant, seed: int, epochs: int, device: str) -> Config:
         pipeline[position].input_size = INPUT_SIZE
         pipeline[position + 1 :] = [*deepcopy(target), dict(type='PackPoseInputs')]
     cfg.train_dataloader.batch_size = BATCH
+    # MMPose's heads give their heatmaps to NumPy, which has no bfloat16: all train in float32.
+    cfg.optim_wrapper.type = 'OptimWrapper'
+    for name in ('dtype', 'loss_scale'):
+        del cfg.optim_wrapper[name]
     cfg.train_dataloader.dataset.pipeline = cfg.train_pipeline
     cfg.val_dataloader.dataset.pipeline = cfg.val_pipeline
     cfg.test_dataloader = cfg.val_dataloader
