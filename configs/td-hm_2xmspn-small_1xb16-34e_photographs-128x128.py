@@ -48,7 +48,11 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs'),
 ]
-small_pipeline = train_pipeline[:-1] + [dict(type='Resize', scale=(96, 96)), train_pipeline[-1]]
+small_pipeline = [
+    *train_pipeline[:-1],
+    dict(type='Resize', scale=_base_.small_size),
+    train_pipeline[-1],
+]
 custom_hooks = _base_.custom_hooks
 custom_hooks[-1].update(switch_epoch=small_epochs, switch_pipeline=train_pipeline)
 val_pipeline = [

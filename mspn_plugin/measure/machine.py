@@ -27,9 +27,9 @@ def describe(device: str = 'cpu') -> dict[str, Any]:
     MMEngine's ``collect_env`` has neither the processor nor most of these packages.
 
     Returns:
-        dict: ``processor`` (model and vector instructions), ``cores`` (that this process may use), ``threads`` (of
-        torch), ``system``, ``device`` (``cpu``, or the GPU's model) and ``versions`` (package to
-        version, installed ones only).
+        dict: ``processor`` (model and vector instructions), ``cores`` (that this process may use),
+        ``threads`` (of torch), ``system``, ``device`` (``cpu``, or the GPU's model) and
+        ``versions`` (package to version, installed ones only).
     """
     versions = {'python': platform.python_version(), 'torch': torch.__version__}
     for distribution in metadata.distributions():
