@@ -1,0 +1,107 @@
+"""Convolutions that oneDNN computes together with what follows them, on a processor in float32.
+
+Elsewhere, and while a graph is recorded, PyTorch's public operators do the same. oneDNN's are those
+that PyTorch's compiler uses: private, so where they are missing nothing is taken from them.
+"""
+
+from typing import Any
+
+import torch
+from mmcv.cnn import ConvModule
+from torch import Tensor, nn
+
+from ..model.stage import Bottleneck
+
+
+class FusedConv(nn.Module):
+    """A convolution, the sum with another tensor, and ReLU.
+
+    Args:
+        conv (nn.Conv2d): The convolution, whose weights oneDNN brings into its order once.
+        rectify (bool): Whether ReLU follows.
+    """
+
+    def __init__(self, conv: nn.Conv2d, rectify: bool) -> None:
+        super().__init__()
+        self.conv = conv
+        self.rectify = rectify
+        self._ordered: Tensor | None = None
+
+    def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
+        """Compute relu(conv(x) + added), each part if asked for.
+
+        Args:
+            x (Tensor): Shape (B, C, h, w).
+            added (Tensor, optional): Of the output's shape. It may be overwritten.
+        """
+        if not _runs(x):
+            out = self.conv(x)
+            out = out if added is None else out + added
+            return out.relu() if self.rectify else out
+        conv, operators = self.conv, torch.ops.mkldnn
+        how = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
+        if self._ordered is None:
+            self._ordered = operators._reorder_convolution_weight(conv.weight, *how, list(x.shape))
+        rest = (self._ordered, conv.bias, *how)
+        if added is None:
+            then = 'relu' if self.rectify else 'none'
+            return operators._convolution_pointwise(x, *rest, then, [], '')
+        last = 'relu' if self.rectify else None
+        return operators._convolution_pointwise_(added, x, *rest, 'add', 1.0, last, [], '')
+
+    def _apply(self, *args: Any, **kwargs: Any) -> 'FusedConv':
+        self._ordered = None  # the weights move or change their type
+        return super()._apply(*args, **kwargs)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Weights in oneDNN's order can neither be copied nor pickled.
+        return {**self.__dict__, '_ordered': None}
+
+
+class FusedBottleneck(nn.Module):
+    """A :class:`~mspn_plugin.model.stage.Bottleneck` of fused convolutions.
+
+    Nobody else reads the input of one without ``downsample``, which is therefore overwritten: a
+    unit's first has ``downsample`` always, and the others follow a bottleneck.
+    """
+
+    def __init__(self, block: Bottleneck) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(FusedConv(block.conv1, True), FusedConv(block.conv2, True))
+        self.last = FusedConv(block.conv3, True)
+        self.downsample = block.downsample
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, in_channels, h, w) to (B, 4 * mid_channels, h / stride, w / stride)."""
+        added = x if self.downsample is None else self.downsample(x)
+        return self.last(self.convs(x), added)
+
+
+def fuse_convolutions(module: nn.Module) -> None:
+    """Put fused convolutions in the place of bottlenecks and of mmcv's ``ConvModule``.
+
+    Those with norms of their own, or other activations than ReLU, stay as they are.
+
+    Args:
+        module (nn.Module): In evaluation mode. It is changed.
+    """
+    for name, child in module.named_children():
+        fuse_convolutions(child)
+        rest = [part for part in child.children() if type(part) not in (nn.Identity, FusedConv)]
+        if isinstance(child, ConvModule) and all(type(p) in (nn.Conv2d, nn.ReLU) for p in rest):
+            module.add_module(name, FusedConv(child.conv, child.with_activation))
+        elif isinstance(child, Bottleneck) and all(type(p) in (nn.Conv2d, nn.ReLU) for p in rest):
+            module.add_module(name, FusedBottleneck(child))
+
+
+def _runs(x: Tensor) -> bool:
+    """Whether oneDNN's operators can take this tensor."""
+    return (
+        x.device.type == 'cpu'
+        and x.dtype == torch.float32
+        and x.is_contiguous(memory_format=torch.channels_last)
+        and not torch.jit.is_tracing()
+        and not torch.compiler.is_compiling()
+        and hasattr(torch.ops.mkldnn, '_convolution_pointwise')
+        and torch.backends.mkldnn.is_available()
+    )
