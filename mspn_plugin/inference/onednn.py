@@ -25,7 +25,7 @@ class FusedConv(nn.Module):
         super().__init__()
         self.conv = conv
         self.rectify = rectify
-        self._ordered: Tensor | None = None
+        self._ordered: dict[bool, Tensor] = {}
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
         """Compute relu(conv(x) + added), each part if asked for.
@@ -40,9 +40,14 @@ class FusedConv(nn.Module):
             return out.relu() if self.rectify else out
         conv, operators = self.conv, torch.ops.mkldnn
         how = (list(conv.padding), list(conv.stride), list(conv.dilation), conv.groups)
-        if self._ordered is None:
-            self._ordered = operators._reorder_convolution_weight(conv.weight, *how, list(x.shape))
-        rest = (self._ordered, conv.bias, *how)
+        # Without AVX512 several images take up to twice as long, and a single one three times, with
+        # weights in the other's order.
+        single = len(x) == 1
+        if single not in self._ordered:
+            self._ordered[single] = operators._reorder_convolution_weight(
+                conv.weight, *how, list(x.shape)
+            )
+        rest = (self._ordered[single], conv.bias, *how)
         if added is None:
             then = 'relu' if self.rectify else 'none'
             return operators._convolution_pointwise(x, *rest, then, [], '')
@@ -50,12 +55,12 @@ class FusedConv(nn.Module):
         return operators._convolution_pointwise_(added, x, *rest, 'add', 1.0, last, [], '')
 
     def _apply(self, *args: Any, **kwargs: Any) -> 'FusedConv':
-        self._ordered = None  # the weights move or change their type
+        self._ordered = {}  # the weights move or change their type
         return super()._apply(*args, **kwargs)
 
     def __getstate__(self) -> dict[str, Any]:
         # Weights in oneDNN's order can neither be copied nor pickled.
-        return {**self.__dict__, '_ordered': None}
+        return {**self.__dict__, '_ordered': {}}
 
 
 class FusedBottleneck(nn.Module):
