@@ -5,11 +5,13 @@ says which release needs it and why, and does nothing where it is not needed: a 
 the package makes it idle, and the function can then be deleted.
 """
 
+import atexit
 import importlib
 import importlib.util
 import pickle
 import sys
 import tempfile
+import time
 import warnings
 from functools import cache, partial
 from pathlib import Path
@@ -293,6 +295,9 @@ def launch_processes_on_a_cpu() -> None:
 
     def init_dist_pytorch(backend: str, init_backend: str = 'torch', **kwargs: Any) -> None:
         torch.distributed.init_process_group('gloo', **kwargs)
+        # gloo's threads let go of the last tensors after the main thread has what it waited for. If
+        # Python is ending then, they bring down a process that has finished its work.
+        atexit.register(time.sleep, 0.1)
 
     wrap = MMDistributedDataParallel.__init__
 
