@@ -17,7 +17,7 @@ class FusedConv(nn.Module):
     """A convolution, the sum with another tensor, and ReLU.
 
     Args:
-        conv (nn.Conv2d): The convolution, whose weights oneDNN orders for one image and for several,
+        conv (nn.Conv2d): The convolution. oneDNN orders its weights for one image and for several,
             once each.
         rectify (bool): Whether ReLU follows.
     """
