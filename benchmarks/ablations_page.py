@@ -102,7 +102,7 @@ def difference(runs: Runs, better: str, worse: str, metric: str = 'AP') -> Diffe
 def verdict(found: Difference) -> str:
     """What a difference says of the claim that it is positive."""
     if found.seeds < 2:
-        return 'not run yet'
+        return 'one seed, no interval' if found.seeds else 'not run yet'
     if found.low > 0:
         return 'seen'
     if found.high < 0:

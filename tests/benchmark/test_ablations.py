@@ -80,7 +80,7 @@ class TestADifference:
             ([0.32, 0.33, 0.325], 'seen'),
             ([0.28, 0.27, 0.275], 'the other way round'),
             ([0.32, 0.29, 0.31], 'not seen at this size'),
-            ([0.32], 'not run yet'),
+            ([0.32], 'one seed, no interval'),
             ([], 'not run yet'),
         ],
     )
