@@ -12,6 +12,10 @@ from torch import Tensor, nn
 
 from ..model.stage import Bottleneck
 
+_HAS_OPERATORS = torch.backends.mkldnn.is_available() and hasattr(
+    torch.ops.mkldnn, '_convolution_pointwise'
+)
+
 
 class FusedConv(nn.Module):
     """A convolution, the sum with another tensor, and ReLU.
@@ -83,6 +87,10 @@ class FusedBottleneck(nn.Module):
         return self.last(self.convs(x), added)
 
 
+_REPLACED = {nn.Conv2d, nn.Identity, nn.ReLU, FusedConv}
+"""What a block may consist of for fused convolutions to do the same."""
+
+
 def fuse_convolutions(module: nn.Module) -> None:
     """Put fused convolutions in the place of bottlenecks and of mmcv's ``ConvModule``.
 
@@ -93,10 +101,11 @@ def fuse_convolutions(module: nn.Module) -> None:
     """
     for name, child in module.named_children():
         fuse_convolutions(child)
-        rest = [part for part in child.children() if type(part) not in (nn.Identity, FusedConv)]
-        if isinstance(child, ConvModule) and all(type(p) in (nn.Conv2d, nn.ReLU) for p in rest):
+        if not {type(part) for part in child.children()} <= _REPLACED:
+            continue
+        if isinstance(child, ConvModule):
             module.add_module(name, FusedConv(child.conv, child.with_activation))
-        elif isinstance(child, Bottleneck) and all(type(p) in (nn.Conv2d, nn.ReLU) for p in rest):
+        elif isinstance(child, Bottleneck):
             module.add_module(name, FusedBottleneck(child))
 
 
@@ -108,6 +117,5 @@ def _runs(x: Tensor) -> bool:
         and x.is_contiguous(memory_format=torch.channels_last)
         and not torch.jit.is_tracing()
         and not torch.compiler.is_compiling()
-        and hasattr(torch.ops.mkldnn, '_convolution_pointwise')
-        and torch.backends.mkldnn.is_available()
+        and _HAS_OPERATORS
     )
