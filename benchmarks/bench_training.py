@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from bench_pipeline import MMPOSE, OURS, data_root, draw_on_device, sampling
+from bench_pipeline import MMPOSE, OURS, data_root, sampling
 from mmengine.config import Config
 from rows import interleaved, make_row, run_topic
 
@@ -26,7 +26,6 @@ from mmpose.utils import register_all_modules  # isort: skip
 
 FAST = {
     'model.backbone.channels_last': True,
-    'model.head.decoder.draw_on_device': True,
     'optim_wrapper.type': 'AmpOptimWrapper',
     'optim_wrapper.dtype': 'bfloat16',
     'optim_wrapper.loss_scale': dict(enabled=False),
@@ -38,8 +37,7 @@ def training(config: str, root: str, persons: int, options: dict[str, Any]) -> C
     """Make a call that takes a batch of a config's training samples and trains a step on it."""
     cfg = Config.fromfile(find_config(config))
     cfg.merge_from_dict({'model.backbone.init_cfg': None, **options})
-    fast = options.get('model.head.decoder.draw_on_device', False)
-    take = sampling(config, root, persons, draw_on_device if fast else lambda dataset: None)
+    take = sampling(config, root, persons)
     with DefaultScope.overwrite_default_scope('mmpose'):
         torch.manual_seed(0)
         model = MODELS.build(cfg.model).train()
@@ -62,7 +60,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
             {
                 'MMPose': training(MMPOSE, root, persons, network),
                 'as configured': training(OURS, root, persons, network),
-                'with channels_last, draw_on_device and bfloat16 where there is any': training(
+                'with channels_last and bfloat16 where there is any': training(
                     OURS, root, persons, {**network, **FAST}
                 ),
             },

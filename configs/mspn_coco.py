@@ -41,12 +41,14 @@ custom_hooks = [
     dict(type='PreflightHook'),
 ]
 
-# The targets of all levels, from coarse (wide Gaussians) to fine, and the decoding.
+# The targets of all levels, from coarse (wide Gaussians) to fine, and the decoding. The loader hands
+# over keypoints, and the head draws.
 codec = dict(
     type='CoarseToFineHeatmap',
     input_size=input_size,
     heatmap_size=heatmap_size,
     kernel_sizes=(15, 11, 9, 7, 5),
+    draw_on_device=True,
 )
 
 model = dict(

@@ -15,6 +15,7 @@ codec = dict(
     input_size=input_size,
     heatmap_size=(64, 64),
     kernel_sizes=(15, 11, 9, 7, 5),
+    draw_on_device=True,
     blur_kernel_size=9,
 )
 train_cfg = dict(max_iters=max_iters)

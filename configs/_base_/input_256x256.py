@@ -8,6 +8,7 @@ codec = dict(
     input_size=input_size,
     heatmap_size=heatmap_size,
     kernel_sizes=(15, 11, 9, 7, 5),
+    draw_on_device=True,
 )
 model = dict(head=dict(decoder=codec))
 

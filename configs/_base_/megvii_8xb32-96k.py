@@ -14,6 +14,7 @@ codec = dict(
     input_size=input_size,
     heatmap_size=(48, 64),
     kernel_sizes=(15, 11, 9, 7, 5),
+    draw_on_device=True,
 )
 
 max_iters = 96000
