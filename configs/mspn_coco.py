@@ -41,8 +41,8 @@ custom_hooks = [
     dict(type='PreflightHook'),
 ]
 
-# The targets of all levels, from coarse (wide Gaussians) to fine, and the decoding. The loader hands
-# over keypoints, and the head draws.
+# The targets of all levels, from coarse (wide Gaussians) to fine, and the decoding. The loader
+# hands over keypoints, and the head draws.
 codec = dict(
     type='CoarseToFineHeatmap',
     input_size=input_size,
