@@ -14,7 +14,7 @@ from ..errors import SettingError, first_few, naming
 from .faults import errors, findings
 from .sources import Source
 
-CODEC_FIELDS = ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased', 'draw_on_device')
+CODEC_FIELDS = ('input_size', 'heatmap_size', 'kernel_sizes', 'unbiased')
 """What the encoder and the decoder of a config must have in common."""
 
 

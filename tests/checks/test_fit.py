@@ -78,6 +78,17 @@ def test_two_codecs_in_one_config_are_told_apart(rendered):
         check_fit(dataset, estimator(), 'train_dataloader.dataset')
 
 
+@pytest.mark.parametrize('draw_on_device', [False, True])
+def test_the_pipeline_alone_says_who_draws(rendered, draw_on_device):
+    codec = dict(CODEC, draw_on_device=draw_on_device)
+    dataset = training_set(rendered, codec=codec)
+    model = estimator()
+    check_fit(dataset, model, 'train_dataloader.dataset')
+    sample = dataset[0]
+    losses = model.loss(sample['inputs'][None].float(), [sample['data_samples']])
+    assert losses['loss_kpt'].isfinite()
+
+
 def test_missing_images_are_counted_and_named(folder):
     dataset = training_set(folder)
     gone = dataset.get_data_info(0)['img_path']
