@@ -31,7 +31,7 @@ def test_make_bench_measures_and_writes_the_page(tmp_path):
     result = json.loads((docs / 'benchmarks' / f'{stem}.json').read_text())
     assert result['complete'] and result['machine']['versions']['mmpose']
     parts = result['parts']
-    for topic, count in dict(pipeline=1, **{'gpu-training': 3, 'gpu-prediction': 2}).items():
+    for topic, count in dict(pipeline=2, **{'gpu-training': 3, 'gpu-prediction': 2}).items():
         rows = parts[topic]['rows']
         assert len(rows) == count
         assert all(row['ours_ms'] > 0 and row['mmpose_ms'] > 0 for row in rows)
