@@ -57,6 +57,13 @@ _RULE = """A claim is *seen* if the whole 95% interval of the difference in AP l
 seed by seed, and the interval is Student's over the seeds: with three of them it is wide, and a
 small effect is not seen. No correction is made for there being several claims."""
 
+_SIZE = """The size is images of {input_size} pixels, heatmaps of {heatmap_size} and {steps} steps,
+a small part of the paper's training, after which AP still rises fast. A verdict speaks of that. The
+authors chose their Gaussians for heatmaps of 48x64; on these the widest covers most of a person.
+OHKM trains on the keypoints with the largest errors, and some of those are wrong labels, which
+LSPET has more of than COCO. Both may be why the last unit learns faster without them; neither was
+tried apart."""
+
 _TABLE = """AP is over the 12 keypoints of the limbs, with 0.53 of the box for the area; PCK counts
 a keypoint within a tenth of the longer side of the box. ± is the standard deviation over seeds.
 Equal cost means equal steps, and multiply-adds (one image, all heads, as in training) within 3% of
@@ -135,6 +142,11 @@ def write_page(
     ]
     parts += ['## Claims', _RULE]
     parts.append('\n'.join(markdown_table(['claim', 'compared', 'AP', 'verdict'], claims)))
+    if runs:
+        codec = variants['full'].target['encoder']
+        sizes = {name: 'x'.join(map(str, codec[name])) for name in ('input_size', 'heatmap_size')}
+        steps = _joined(line['steps'] for (name, _), line in runs.items() if name == 'full')
+        parts.append(_SIZE.format(steps=steps, **sizes))
     parts += ['## Variants', _TABLE, _table(variants, costs, runs)]
     if runs:
         plot = path.with_suffix('') / 'ap.png'
