@@ -1,10 +1,11 @@
 """An estimator for prediction only, equal to the trained one and faster.
 
 Six things make it faster, and none changes what is computed: batch norms become part of the
-convolutions before them; sums and ReLU are computed with these by oneDNN; the heads that nobody
-reads are left out, and so is all that the last stage would make for a next one; on the way up, the
-1x1 convolution works before the enlarging instead of after it; the images of a flip test go through
-the network in one pass; and on a CPU a large batch goes through in parts that fit its caches.
+convolutions before them; sums and ReLU are computed with these by oneDNN; on the way up, the 1x1
+convolution works before the enlarging instead of after it (:mod:`.onednn`); the heads that nobody
+reads are left out, and so is all that the last stage would make for a next one; the images of a
+flip test go through the network in one pass; and on a CPU a large batch goes through in parts that
+fit its caches.
 """
 
 import copy
@@ -23,7 +24,7 @@ from torch import Tensor, nn
 from ..errors import SettingError
 from ..model.backbone import MSPNBackbone
 from ..model.head import MultiStageHeatmapHead, UnitHead, average_flip
-from ..model.stage import Stage, UpUnit, enlarge
+from ..model.stage import Stage, enlarge
 from .onednn import fuse_convolutions
 
 _PART_BYTES = 12 * 2**20
@@ -56,29 +57,6 @@ def fuse(
     return FusedEstimator(estimator, stages, dtype).eval()
 
 
-class FusedUpUnit(UpUnit):
-    """An :class:`~mspn_plugin.model.stage.UpUnit` that convolves before it enlarges.
-
-    Enlarging by ``align_corners=True`` makes means whose weights sum to 1, the same for all
-    channels, and a 1x1 convolution makes sums over channels, the same for all pixels: the two may
-    change places. In front, the convolution has a quarter of the pixels.
-
-    Args:
-        unit (UpUnit): The unit, whose norms are part of the convolutions. Its modules are used.
-    """
-
-    def __init__(self, unit: UpUnit) -> None:
-        nn.Module.__init__(self)
-        for name, module in unit.named_children():
-            self.add_module(name, module)
-        for name in {'up_conv', 'out_skip1', 'out_skip2', 'cross_conv'} - self._modules.keys():
-            setattr(self, name, None)
-
-    def take_in(self, coarser: Tensor, size: Sequence[int]) -> Tensor:
-        """Bring the coarser scale's up feature to this scale's size, as the unit does."""
-        return enlarge(cast(nn.Module, self.up_conv)(coarser), size)
-
-
 class FusedNetwork(nn.Module):
     """From images to the final heatmaps.
 
@@ -103,11 +81,8 @@ class FusedNetwork(nn.Module):
         fuse_conv_bn(self.eval())
         for stage in cast(Sequence[Stage], self.backbone.multi_stage_mspn):
             stage.with_cp = False
-            for name, unit in cast(Any, stage.upsample).items():
-                if stage is self.backbone.multi_stage_mspn[-1]:
-                    unit.out_skip1 = unit.out_skip2 = unit.cross_conv = None
-                if unit.up_conv is not None and isinstance(unit.up_conv.norm, nn.Identity):
-                    stage.upsample[name] = FusedUpUnit(unit)
+        for unit in cast(Any, self.backbone.multi_stage_mspn[-1]).upsample.values():
+            unit.out_skip1 = unit.out_skip2 = unit.cross_conv = None
         fuse_convolutions(self)
         # Of one image's feature at the finest scale.
         self.feature_bytes = head.unit_channels * math.prod(self.size) * dtype.itemsize

@@ -4,13 +4,13 @@ Elsewhere, and while a graph is recorded, PyTorch's public operators do the same
 that PyTorch's compiler uses: private, so where they are missing nothing is taken from them.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import torch
 from mmcv.cnn import ConvModule
 from torch import Tensor, nn
 
-from ..model.stage import Bottleneck
+from ..model.stage import Bottleneck, UpUnit, enlarge
 
 _HAS_OPERATORS = torch.backends.mkldnn.is_available() and hasattr(
     torch.ops.mkldnn, '_convolution_pointwise'
@@ -87,12 +87,35 @@ class FusedBottleneck(nn.Module):
         return self.last(self.convs(x), added)
 
 
+class FusedUpUnit(UpUnit):
+    """An :class:`~mspn_plugin.model.stage.UpUnit` that convolves before it enlarges.
+
+    Enlarging by ``align_corners=True`` makes means whose weights sum to 1, the same for all
+    channels, and a 1x1 convolution makes sums over channels, the same for all pixels: the two may
+    change places. In front, the convolution has a quarter of the pixels.
+
+    Args:
+        unit (UpUnit): The unit, of fused convolutions. Its modules are used.
+    """
+
+    def __init__(self, unit: UpUnit) -> None:
+        nn.Module.__init__(self)
+        self.__dict__.update(vars(unit))
+        self.in_skip = FusedConv(cast(FusedConv, unit.in_skip).conv, True)
+
+    def combine(self, down: Tensor, coarser: Tensor | None) -> Tensor:
+        """Make this scale's up feature, as the unit does."""
+        if coarser is None:
+            return self.in_skip(down)
+        return self.in_skip(down, enlarge(cast(nn.Module, self.up_conv)(coarser), down.shape[2:]))
+
+
 _REPLACED = {nn.Conv2d, nn.Identity, nn.ReLU, FusedConv}
 """What a block may consist of for fused convolutions to do the same."""
 
 
 def fuse_convolutions(module: nn.Module) -> None:
-    """Put fused convolutions in the place of bottlenecks and of mmcv's ``ConvModule``.
+    """Put fused convolutions in the place of bottlenecks, up units and mmcv's ``ConvModule``.
 
     Those with norms of their own, or other activations than ReLU, stay as they are.
 
@@ -107,6 +130,8 @@ def fuse_convolutions(module: nn.Module) -> None:
             module.add_module(name, FusedConv(child.conv, child.with_activation))
         elif isinstance(child, Bottleneck):
             module.add_module(name, FusedBottleneck(child))
+        elif isinstance(child, UpUnit):
+            module.add_module(name, FusedUpUnit(child))
 
 
 def _runs(x: Tensor) -> bool:

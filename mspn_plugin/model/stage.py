@@ -145,9 +145,12 @@ class UpUnit(nn.Module):
             if module is not None:
                 yield from module.parameters()
 
-    def take_in(self, coarser: Tensor, size: Sequence[int]) -> Tensor:
-        """Bring the coarser scale's up feature (B, unit_channels, h', w') to this scale's size."""
-        return cast(nn.Module, self.up_conv)(enlarge(coarser, size))
+    def combine(self, down: Tensor, coarser: Tensor | None) -> Tensor:
+        """Make this scale's up feature of its down feature and the coarser scale's up feature."""
+        up = self.in_skip(down)
+        if coarser is not None:
+            up = up + cast(nn.Module, self.up_conv)(enlarge(coarser, down.shape[2:]))
+        return self.activate(up)
 
     def forward(
         self, down: Tensor, coarser: Tensor | None = None, hand_on: bool = False
@@ -163,10 +166,7 @@ class UpUnit(nn.Module):
             tuple: The up feature (B, unit_channels, h, w), what the next stage aggregates, and the
             feature that starts it, (B, handed_channels, h, w); None where there is none.
         """
-        up = self.in_skip(down)
-        if coarser is not None:
-            up = up + self.take_in(coarser, down.shape[2:])
-        up = self.activate(up)
+        up = self.combine(down, coarser)
         if not hand_on:
             return up, None, None
         aggregated = None

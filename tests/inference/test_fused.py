@@ -4,7 +4,6 @@ import copy
 
 import pytest
 import torch
-from mmcv.cnn import fuse_conv_bn
 from mmengine.registry import init_default_scope
 from torch import nn
 
@@ -15,11 +14,9 @@ from mmpose.structures import PoseDataSample  # isort: skip
 from mmengine.structures import InstanceData
 
 from mspn_plugin import SettingError
-from mspn_plugin.inference.fused import FusedUpUnit, fuse
-from mspn_plugin.model.stage import UpUnit
+from mspn_plugin.inference.fused import fuse
 
 BN = dict(type='BN')
-RELU = dict(type='ReLU')
 
 
 def settle(module):
@@ -87,22 +84,6 @@ def images():
 
 def last_first(x):
     return x.contiguous(memory_format=torch.channels_last)
-
-
-@pytest.mark.parametrize('hand_on', [False, True])
-@torch.no_grad()
-def test_the_convolution_may_stand_before_the_enlarging(hand_on):
-    unit = settle(UpUnit(16, 8, True, True, 4, BN, RELU))
-    down, coarser = last_first(torch.randn(2, 16, 9, 7)), last_first(torch.randn(2, 8, 4, 3))
-    expected, expected_aggregated, expected_handed = unit(down, coarser, hand_on)
-    up, aggregated, handed = FusedUpUnit(fuse_conv_bn(unit))(down, coarser, hand_on)
-    close(up, expected)
-    if hand_on:
-        close(aggregated.down, expected_aggregated.down)
-        close(aggregated.up, expected_aggregated.up)
-        close(handed, expected_handed)
-    else:
-        assert aggregated is None and handed is None
 
 
 @pytest.mark.parametrize('stages', [1, 2, 3])

@@ -9,8 +9,13 @@ from mmcv.cnn import ConvModule, fuse_conv_bn
 from torch import nn
 
 import mspn_plugin  # noqa: F401
-from mspn_plugin.inference.onednn import FusedBottleneck, FusedConv, fuse_convolutions
-from mspn_plugin.model.stage import Bottleneck
+from mspn_plugin.inference.onednn import (
+    FusedBottleneck,
+    FusedConv,
+    FusedUpUnit,
+    fuse_convolutions,
+)
+from mspn_plugin.model.stage import Bottleneck, UpUnit
 
 BN = dict(type='BN')
 RELU = dict(type='ReLU')
@@ -51,17 +56,33 @@ def test_a_bottleneck_is_the_same(in_channels, stride):
     torch.testing.assert_close(block(x), expected)
 
 
+@pytest.mark.parametrize('has_coarser', [False, True])
+@pytest.mark.parametrize('hand_on', [False, True])
+@torch.no_grad()
+def test_an_up_unit_is_the_same_though_it_convolves_before_it_enlarges(has_coarser, hand_on):
+    unit = UpUnit(16, 8, has_coarser, True, 4, BN, RELU).eval()
+    for norm in (module for module in unit.modules() if isinstance(module, nn.BatchNorm2d)):
+        nn.init.normal_(norm.running_mean)
+    down, coarser = channels_last(torch.randn(2, 16, 9, 7)), channels_last(torch.randn(2, 8, 4, 3))
+    inputs = (down, coarser if has_coarser else None, hand_on)
+    expected = unit(*inputs)
+    units = nn.Sequential(fuse_conv_bn(unit))
+    fuse_convolutions(units)
+    assert isinstance(units[0], FusedUpUnit)
+    torch.testing.assert_close(units[0](*inputs), expected)
+
+
 @pytest.mark.parametrize(
     'kept', [dict(norm_cfg=dict(type='GN', num_groups=2)), dict(act_cfg=dict(type='LeakyReLU'))]
 )
 @torch.no_grad()
 def test_other_norms_and_activations_stay(kept):
     settings = {**dict(norm_cfg=BN, act_cfg=RELU), **kept}
-    block = Bottleneck(16, 8, 1, **settings)
-    modules = nn.Sequential(ConvModule(6, 16, 1, **settings), block).eval()
+    block, unit = Bottleneck(16, 8, 1, **settings), UpUnit(32, 8, False, True, 4, **settings)
+    modules = nn.Sequential(ConvModule(6, 16, 1, **settings), block, unit).eval()
     x = channels_last(torch.randn(2, 6, 8, 6))
     fuse_conv_bn(modules)
     expected = modules(x)
     fuse_convolutions(modules)
-    assert isinstance(modules[0], ConvModule) and modules[1] is block
+    assert isinstance(modules[0], ConvModule) and modules[1] is block and modules[2] is unit
     torch.testing.assert_close(modules(x), expected)
