@@ -22,6 +22,9 @@ import ablations  # noqa: E402
 import ablations_page  # noqa: E402
 
 
+HALF = dict(dtype='bfloat16', loss_scale=dict(enabled=False))
+
+
 def run_of(variant, seed, ap, **changes):
     """A line as a run leaves it."""
     return dict(
@@ -110,9 +113,11 @@ class TestTheVariants:
             for same in ('train_cfg', 'param_scheduler', 'val_evaluator', 'val_pipeline'):
                 assert cfg[same] == configs['full'][same], (name, same)
             assert augmentation_of(cfg) == augmentation_of(configs['full']), name
-            if ablations.VARIANTS[name].lr is None:
+            if ablations.VARIANTS[name].lr is None and name != 'bfloat16':
                 assert cfg.optim_wrapper == configs['full'].optim_wrapper, name
         assert configs['full'].train_cfg == dict(by_epoch=True, max_epochs=7, val_interval=7)
+        half, full = configs['bfloat16'].optim_wrapper, configs['full'].optim_wrapper
+        assert half == {**full, 'type': 'AmpOptimWrapper', **HALF}
 
     def test_that_are_compared_exist(self):
         compared = {name for _, *names in ablations_page.CLAIMS for name in names}
