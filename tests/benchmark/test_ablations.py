@@ -21,7 +21,6 @@ sys.path.insert(0, str(REPO / 'benchmarks'))
 import ablations  # noqa: E402
 import ablations_page  # noqa: E402
 
-
 HALF = dict(dtype='bfloat16', loss_scale=dict(enabled=False))
 
 
