@@ -68,7 +68,8 @@ a small part of the paper's training, after which AP still rises fast. A verdict
 authors chose their Gaussians for heatmaps of 48x64; on these the widest covers most of a person.
 OHKM trains on the keypoints with the largest errors, and some of those are wrong labels, which
 LSPET has more of than COCO. Both may be why the last unit learns faster without them; neither was
-tried apart."""
+tried apart. In the recipe, at a larger size and for six times as many epochs, the finest level for
+all units brought nothing ([results.md](results.md#photographs-of-sports))."""
 
 _TABLE = """AP is over the 12 keypoints of the limbs, with 0.53 of the box for the area; PCK counts
 a keypoint within a tenth of the longer side of the box. ± is the standard deviation over seeds.
