@@ -10,7 +10,6 @@ import contextlib
 import copy
 import io
 import json
-import logging
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -179,7 +178,7 @@ def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
             return None if batch is None else {'image': np.ascontiguousarray(batch)}
 
     properties = {p.key: p.value for p in onnx.load(str(source)).metadata_props}
-    with tempfile.TemporaryDirectory() as folder, _without_hints():
+    with tempfile.TemporaryDirectory() as folder:
         prepared = str(Path(folder, 'prepared.onnx'))
         quant_pre_process(str(source), prepared, skip_symbolic_shape=True)
         # Tracing names nodes by modules.
@@ -206,17 +205,6 @@ def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {**properties, 'precision': json.dumps('int8')})
     onnx.save(model, str(target))
-
-
-@contextlib.contextmanager
-def _without_hints() -> Iterator[None]:
-    """Keep out the advice that ONNX Runtime's quantisation logs, to do what was done already."""
-    before = logging.root.manager.disable
-    logging.disable(logging.WARNING)
-    try:
-        yield
-    finally:
-        logging.disable(before)
 
 
 def _predict(estimator: EngineEstimator, persons: Sequence[Person]) -> Iterator[Poses]:
