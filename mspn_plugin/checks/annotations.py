@@ -135,10 +135,7 @@ def _keypoints(
         return None
     if not set(map(type, flat)) <= {int, float}:
         return None
-    try:
-        return np.array(flat, float).reshape(-1, 3).T
-    except OverflowError:  # whole numbers have no limit in JSON
-        return None
+    return np.array(flat, float).reshape(-1, 3).T
 
 
 def _overlaps(box: Sequence[float], size: Size) -> bool:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import SettingError
-from ..settings import DEFAULT_INIT, check_counts, check_norm, check_switches, is_whole
+from ..settings import DEFAULT_INIT, check_counts, check_norm, is_whole
 from ..weights.loading import check_backbone_weights
 from ..weights.pretrained import load_pretrained
 from .recompute import recompute
@@ -109,17 +109,11 @@ class MSPNBackbone(BaseModule):
             unit_channels=unit_channels,
             stem_channels=stem_channels,
         )
-        check_switches(
-            double_channels=double_channels,
-            aggregation=aggregation,
-            norm_eval=norm_eval,
-            with_cp=with_cp,
-        )
         blocks = list(num_blocks) if isinstance(num_blocks, Sequence) else []
-        if len(blocks) != num_units or not all(is_whole(n) and 1 <= n <= 128 for n in blocks):
+        if len(blocks) != num_units or not all(is_whole(n) and n >= 1 for n in blocks):
             raise SettingError(
-                f'num_blocks={blocks or num_blocks!r} must give a number from 1 to 128 for each of '
-                f'num_units={num_units} units'
+                f'num_blocks={blocks or num_blocks!r} must give a whole number of at least 1 for '
+                f'each of num_units={num_units} units'
             )
         if not is_whole(frozen_stages) or not -1 <= frozen_stages <= num_stages:
             raise SettingError(

@@ -16,7 +16,6 @@ from mmpose.registry import KEYPOINT_CODECS
 from torch import Tensor
 
 from ..errors import SettingError
-from ..settings import check_switches
 from .decoding import locate_exact, locate_shifted
 
 PEAK = 255.0
@@ -76,7 +75,6 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
         blur_kernel_size: int = 5,
     ) -> None:
         super().__init__()
-        check_switches(unbiased=unbiased, draw_on_device=draw_on_device)
         self.input_size = _size('input_size', input_size)
         self.heatmap_size = _size('heatmap_size', heatmap_size)
         if any(pixels % cells for pixels, cells in zip(self.input_size, self.heatmap_size)):

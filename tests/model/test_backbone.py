@@ -413,11 +413,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         'settings, message',
         [
-            ({'num_stages': 0}, 'num_stages=0 must be a whole number from 1 to 64'),
-            ({'num_stages': 10**9}, 'num_stages=1000000000 must be a whole number from 1 to 64'),
+            ({'num_stages': 0}, 'num_stages=0 must be a whole number of at least 1'),
             ({'num_units': 0, 'num_blocks': ()}, 'num_units=0 must be a whole number'),
-            ({'unit_channels': 10**9}, 'unit_channels=1000000000 .* from 1 to 4096'),
-            ({'num_blocks': (1, 10**9)}, r'num_blocks=\[1, 1000000000\] .* from 1 to 128'),
             ({'num_units': 3}, r'num_blocks=\[1, 2\] .* num_units=3'),
             ({'num_blocks': (1, 0)}, r'num_blocks=\[1, 0\]'),
             ({'unit_channels': 0}, 'unit_channels=0'),
@@ -438,8 +435,6 @@ class TestBadInput:
             ({'num_blocks': [1, 'a']}, r"num_blocks=\[1, 'a'\]"),
             ({'frozen_stages': '2'}, "frozen_stages='2'"),
             ({'active_stages': []}, r'active_stages=\[\]'),
-            ({'aggregation': 'no'}, "aggregation='no' must be True or False"),
-            ({'with_cp': 2.5}, r'with_cp=2\.5'),
         ],
     )
     def test_settings_that_do_not_fit_are_named(self, settings, message):

@@ -454,8 +454,6 @@ def test_a_used_codec_goes_to_worker_processes():
         (dict(input_size=192), r'input_size=192 is not \(width, height\)'),
         (dict(heatmap_size=(48, 0)), r'heatmap_size=\(48, 0\) is not \(width, height\)'),
         (dict(heatmap_size=(48.0, 64.0)), 'heatmap_size=.* is not'),
-        (dict(unbiased='no'), "unbiased='no' must be True or False"),
-        (dict(draw_on_device='no'), "draw_on_device='no' must be True or False"),
         (dict(blur_kernel_size=4), 'blur_kernel_size=4 must be an odd number from 1 to 19'),
         (dict(blur_kernel_size='9'), "blur_kernel_size='9' must be an odd number"),
     ],

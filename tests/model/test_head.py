@@ -280,10 +280,8 @@ class TestBadInput:
     @pytest.mark.parametrize(
         ('settings', 'message'),
         [
-            (dict(num_stages=0), 'num_stages=0 must be a whole number from 1 to 64'),
-            (dict(num_stages=10**9), 'num_stages=1000000000 must be a whole number from 1 to 64'),
+            (dict(num_stages=0), 'num_stages=0 must be a whole number of at least 1'),
             (dict(num_units=0), 'num_units=0 must be a whole number'),
-            (dict(out_channels=10**9), 'out_channels=1000000000 .* from 1 to 4096'),
             (dict(out_channels=None), 'out_channels=None must be'),
             (dict(active_stages='2'), "active_stages='2' must be"),
             (dict(coarse_to_fine=None), 'coarse_to_fine=None must be'),
