@@ -254,7 +254,6 @@ SETTINGS = {
     'flip_mode': (('model.test_cfg',), st.just('heatmap')),
     'shift_heatmap': (('model.test_cfg',), st.booleans()),
     'output_heatmaps': (('model.test_cfg',), st.booleans()),
-    'output_stage_heatmaps': (('model.test_cfg',), st.booleans()),
 }
 
 

@@ -210,53 +210,30 @@ class MultiStageHeatmapHead(BaseHead):
             batch_data_samples (list[PoseDataSample]): Of which ``flip_test`` needs the first one's
                 ``flip_indices``.
             test_cfg (dict, optional): ``flip_test``, ``flip_mode`` and ``shift_heatmap`` mean what
-                they do in MMPose. ``output_heatmaps=True`` returns the final heatmaps too, as
-                ``heatmaps``; ``output_stage_heatmaps=True`` those of every stage's last unit, as
-                ``heatmaps_stage1`` and so on.
+                they do in MMPose. ``output_heatmaps=True`` returns the final heatmaps too. Those
+                of every unit are what :meth:`forward` gives.
 
         Returns:
             list[InstanceData] | tuple[list[InstanceData], list[PixelData]]: Per instance
             ``keypoints`` (1, K, 2) in pixels of the input and ``keypoint_scores`` (1, K); where
-            heatmaps were asked for also per instance fields of shape (K, H, W).
+            heatmaps were asked for also per instance a field ``heatmaps`` (K, H, W).
 
         Raises:
             SettingError: If the features do not fit.
         """
         test_cfg = test_cfg or {}
         passes: list[Any] = list(feats) if test_cfg.get('flip_test', False) else [feats]
-        for stages_of_pass in passes:
-            self._check_features(stages_of_pass)
-        last = len(passes[0]) - 1
-        per_stage = bool(test_cfg.get('output_stage_heatmaps', False))
-        stages = {
-            s: self._final_heatmaps(passes, s, batch_data_samples, test_cfg)
-            for s in (range(last + 1) if per_stage else [last])
-        }
-        preds = self.decode(stages[last].detach().float())
-        fields: dict[str, Tensor] = {}
-        if test_cfg.get('output_heatmaps', False):
-            fields['heatmaps'] = stages[last].detach()
-        if per_stage:
-            fields.update({f'heatmaps_stage{s + 1}': m.detach() for s, m in stages.items()})
-        if not fields:
+        for stages in passes:
+            self._check_features(stages)
+        unit_head = self._unit_head(len(passes[0]) - 1, self.num_units - 1)
+        heatmaps = [unit_head(stages[-1][-1]) for stages in passes]
+        final = heatmaps[0]
+        if len(heatmaps) == 2:
+            final = average_flip(heatmaps[0], heatmaps[1], batch_data_samples, test_cfg)
+        preds = self.decode(final.detach().float())
+        if not test_cfg.get('output_heatmaps', False):
             return preds
-        return preds, [
-            PixelData(**{name: maps[i] for name, maps in fields.items()})
-            for i in range(len(stages[last]))
-        ]
-
-    def _final_heatmaps(
-        self,
-        passes: Sequence[StageFeatures],
-        stage: int,
-        samples: Sequence[PoseDataSample],
-        test_cfg: Config,
-    ) -> Tensor:
-        unit_head = self._unit_head(stage, self.num_units - 1)
-        heatmaps = [unit_head(features[stage][-1]) for features in passes]
-        if len(heatmaps) == 1:
-            return heatmaps[0]
-        return average_flip(heatmaps[0], heatmaps[1], samples, test_cfg)
+        return preds, [PixelData(heatmaps=maps) for maps in final.detach()]
 
     def loss(
         self,

@@ -183,18 +183,13 @@ class TestPredict:
         np.testing.assert_allclose(pred.keypoints, 30, atol=2)
         np.testing.assert_allclose(pred.keypoint_scores, 1.5, atol=1e-5)
 
-    def test_gives_every_stages_heatmaps_on_request(self):
+    def test_gives_the_final_heatmaps_on_request(self):
         head, samples, feats = build(3).eval(), samples_of(persons()), features(3)
         with torch.no_grad():
-            _, fields = head.predict(
-                feats, samples, dict(output_heatmaps=True, output_stage_heatmaps=True)
-            )
-            every = head(feats)
+            _, fields = head.predict(feats, samples, dict(output_heatmaps=True))
+            final = head(feats)[-1]
         for person, field in enumerate(fields):
-            for stage in range(3):
-                heatmaps = getattr(field, f'heatmaps_stage{stage + 1}')
-                assert torch.equal(heatmaps, every[4 * stage + 3][person])
-            assert torch.equal(field.heatmaps, field.heatmaps_stage3)
+            assert torch.equal(field.heatmaps, final[person])
 
     def test_gives_no_heatmaps_unasked(self):
         preds = build().eval().predict(features(), samples_of(persons()))
