@@ -1,9 +1,11 @@
-"""What the network and the head share: the start of their weights, and checks of settings."""
+"""What the network and the head share: the start of their weights, and settings checked."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from mmcv.cnn import build_norm_layer
+from mmpose.registry import MODELS
+from torch import nn
 
 from .errors import SettingError
 
@@ -24,6 +26,14 @@ def check_counts(**counts: Any) -> None:
     for name, count in counts.items():
         if not is_whole(count) or count < 1:
             raise SettingError(f'{name}={count!r} must be a whole number of at least 1')
+
+
+def build_module(setting: str, cfg: Any) -> nn.Module:
+    """Build a loss or an activation; a :class:`SettingError` says which setting makes none."""
+    try:
+        return MODELS.build(dict(cfg))
+    except (KeyError, TypeError, ValueError) as error:
+        raise SettingError(f'{setting}={cfg!r} makes no module of a network ({error})') from error
 
 
 def check_norm(norm_cfg: Any, channels: Iterable[int]) -> None:

@@ -238,8 +238,8 @@ SETTINGS = {
         | st.lists(st.lists(st.integers(-1, 5), min_size=3, max_size=4), min_size=1, max_size=3),
     ),
     'empty_occluded': ((HEAD,), st.sampled_from([True, False, 'all', 'none'])),
-    'unit_loss': ((HEAD,), LOSSES | st.lists(LOSSES, min_size=2, max_size=4)),
-    'final_loss': ((HEAD,), LOSSES | st.lists(LOSSES, min_size=1, max_size=3)),
+    'unit_loss': ((HEAD,), LOSSES),
+    'final_loss': ((HEAD,), LOSSES),
     'input_size': ((*CODECS, *CROPS), SIZES),
     'heatmap_size': (CODECS, SIZES.map(lambda size: (size[0] // 4, size[1] // 4))),
     'kernel_sizes': (

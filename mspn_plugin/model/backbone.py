@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import SettingError
-from ..settings import DEFAULT_INIT, check_counts, check_norm, is_whole
+from ..settings import DEFAULT_INIT, build_module, check_counts, check_norm, is_whole
 from ..weights.loading import check_backbone_weights
 from ..weights.pretrained import load_pretrained
 from .recompute import recompute
@@ -124,7 +124,7 @@ class MSPNBackbone(BaseModule):
             EXPANSION * stem_channels * (2**i if double_channels else 1) for i in range(num_units)
         ]
         check_norm(norm_cfg, {stem_channels, unit_channels, *down_channels})
-        _check_activation(act_cfg)
+        build_module('act_cfg', act_cfg)
 
         self.unit_channels = unit_channels
         self.num_stages = num_stages
@@ -267,12 +267,3 @@ class MSPNBackbone(BaseModule):
         if self.frozen_stages < 0:
             return []
         return [self.top, *self.multi_stage_mspn[: self.frozen_stages]]
-
-
-def _check_activation(act_cfg: dict[str, Any]) -> None:
-    try:
-        ConvModule(1, 1, 1, act_cfg=dict(act_cfg))
-    except (KeyError, TypeError, ValueError) as error:
-        raise SettingError(
-            f"act_cfg={act_cfg} gives no activation ({error}); dict(type='ReLU') fits"
-        ) from error

@@ -13,7 +13,7 @@ from mmpose.structures import PoseDataSample
 from torch import Tensor, nn
 
 from ..errors import SettingError
-from ..settings import DEFAULT_INIT, check_counts, check_norm, is_whole
+from ..settings import DEFAULT_INIT, build_module, check_counts, check_norm, is_whole
 from .stage import enlarge
 from .supervision import BatchTargets, pck_accuracy, schedule_levels
 
@@ -71,12 +71,10 @@ class MultiStageHeatmapHead(BaseHead):
         coarse_to_fine (bool | list[list[int]]): True works out the levels as above; False lets
             every unit learn the finest level (the paper's ablation). A list gives for each stage
             the level of each unit, 0 the coarsest. Defaults to True.
-        unit_loss (dict | list[dict]): The loss of each stage's units but the last; a list gives one
-            to each of these U - 1 units, coarsest first. Any loss that takes
+        unit_loss (dict): The loss of each stage's units but the last. Any loss that takes
             ``(output, target, target_weights)`` fits. Defaults to :class:`JointMSELoss` with
             weight 1/4, as in the authors' release.
-        final_loss (dict | list[dict]): The loss of each stage's last unit; a list gives one to each
-            stage. Defaults to :class:`OHKMLoss`.
+        final_loss (dict): The loss of each stage's last unit. Defaults to :class:`OHKMLoss`.
         empty_occluded (bool | str): The authors' treatment of occluded keypoints: for all units but
             the last of each stage, a keypoint that is not clearly visible (COCO's v below 2) has an
             empty map as its target, and weighs as much as the others. ``'all'`` includes the last
@@ -102,8 +100,8 @@ class MultiStageHeatmapHead(BaseHead):
         unit_channels: int = 256,
         out_channels: int = 17,
         coarse_to_fine: bool | Sequence[Sequence[int]] = True,
-        unit_loss: Config | Sequence[Config] = {'type': 'JointMSELoss', 'loss_weight': 0.25},
-        final_loss: Config | Sequence[Config] = {'type': 'OHKMLoss', 'topk': 8},
+        unit_loss: Config = {'type': 'JointMSELoss', 'loss_weight': 0.25},
+        final_loss: Config = {'type': 'OHKMLoss', 'topk': 8},
         empty_occluded: bool | str = False,
         frozen_stages: int = 0,
         active_stages: int | None = None,
@@ -149,8 +147,8 @@ class MultiStageHeatmapHead(BaseHead):
             UnitHead(unit_channels, out_channels, self.heatmap_size, norm_cfg)
             for _ in range(num_stages * num_units)
         )
-        self.unit_losses = _losses('unit_loss', unit_loss, num_units - 1, 'units before the last')
-        self.final_losses = _losses('final_loss', final_loss, num_stages, 'stages')
+        self.unit_loss = build_module('unit_loss', unit_loss)
+        self.final_loss = build_module('final_loss', final_loss)
         for layer in self._untrained():
             layer.requires_grad_(False)
 
@@ -289,7 +287,7 @@ class MultiStageHeatmapHead(BaseHead):
                 ones = torch.ones_like(weights)
             for s, u in learners:
                 is_final = u == self.num_units - 1
-                loss = self.final_losses[s] if is_final else self.unit_losses[u]
+                loss = self.final_loss if is_final else self.unit_loss
                 if is_final and self.empty_occluded != 'all':
                     parts[s, u] = loss(heatmaps[s, u], target, weights)
                 else:
@@ -319,22 +317,3 @@ def average_flip(
         shift_heatmap=test_cfg.get('shift_heatmap', False),
     )
     return (heatmaps + flipped) * 0.5
-
-
-def _losses(setting: str, cfg: Config | Sequence[Config], count: int, what: str) -> nn.ModuleList:
-    cfgs = [cfg] * count if isinstance(cfg, Mapping) else cfg
-    is_list = isinstance(cfgs, Sequence) and all(isinstance(c, Mapping) for c in cfgs)
-    if not is_list or len(cfgs) != count:
-        raise SettingError(
-            f'{setting}={cfg!r} must be the dict of a loss, or a list of {count} such dicts, one '
-            f'for each of the {what}'
-        )
-    losses = nn.ModuleList()
-    for one in cfgs:
-        try:
-            losses.append(MODELS.build(dict(one)))
-        except (KeyError, TypeError, ValueError) as error:
-            raise SettingError(
-                f"{setting}={dict(one)} makes no loss ({error}); dict(type='JointMSELoss') fits"
-            ) from error
-    return losses

@@ -97,34 +97,10 @@ class TestLoss:
         samples, feats = samples_of(persons()), features()
         by_default = build().loss(feats, samples)['loss_kpt']
         spelt_out = build(
-            unit_loss=[dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25)] * 3,
-            final_loss=[dict(type='KeypointOHKMMSELoss', use_target_weight=True)] * 2,
+            unit_loss=dict(type='KeypointMSELoss', use_target_weight=True, loss_weight=0.25),
+            final_loss=dict(type='KeypointOHKMMSELoss', use_target_weight=True),
         ).loss(feats, samples)['loss_kpt']
         torch.testing.assert_close(by_default, spelt_out, rtol=1e-6, atol=0)
-
-    def test_lists_give_one_loss_to_each_unit_and_stage(self):
-        samples, feats = samples_of(persons()), features()
-        nothing, mse = dict(type='JointMSELoss', loss_weight=0.0), dict(type='JointMSELoss')
-        losses = build(unit_loss=[nothing] * 3, final_loss=[nothing, mse]).loss(feats, samples)
-        assert losses['kpt_stage1'] == 0
-        assert losses['kpt_stage2'] > 0
-
-    @pytest.mark.parametrize(
-        ('settings', 'message'),
-        [
-            (
-                dict(unit_loss=[dict(type='JointMSELoss')] * 4),
-                'a list of 3 such dicts, .* units',
-            ),
-            (
-                dict(final_loss=[dict(type='JointMSELoss')]),
-                'a list of 2 such dicts, .* stages',
-            ),
-        ],
-    )
-    def test_refuses_a_list_of_the_wrong_length(self, settings, message):
-        with pytest.raises(SettingError, match=message):
-            build(2, **settings)
 
     def test_drawing_on_the_device_gives_the_same(self):
         people, feats = persons(), features()
