@@ -10,14 +10,11 @@ _base_ = ['td-hm_2xmspn-small_1xb32-66e_lspet-128x128.py']
 
 folder = '{{$DATA_ROOT:data}}/'
 load_from = folder + 'small_lspet/epoch_66.pth'
-# The rate falls, rises to half and falls again.
-periods = [20, 14]
-max_epochs = sum(periods)
-small_epochs = 13
+max_epochs = 46
 
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
-    optimizer=dict(lr=2e-3, weight_decay=0.01),
+    optimizer=dict(lr=2e-3),
     # The heads' last norms have grown already.
     paramwise_cfg=dict(
         _delete_=True,
@@ -27,14 +24,7 @@ optim_wrapper = dict(
 )
 param_scheduler = _base_.param_scheduler
 param_scheduler[0].end = 100
-param_scheduler[1] = dict(
-    type='CosineRestartLR',
-    periods=periods,
-    restart_weights=[1, 0.5],
-    eta_min=1e-5,
-    by_epoch=True,
-    convert_to_iter_based=True,
-)
+param_scheduler[1].end = max_epochs
 
 # COCO's persons are cut off by the border, half hidden and boxed by their outline.
 train_pipeline = [
@@ -48,13 +38,8 @@ train_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs'),
 ]
-small_pipeline = [
-    *train_pipeline[:-1],
-    dict(type='Resize', scale=_base_.small_size),
-    train_pipeline[-1],
-]
-custom_hooks = _base_.custom_hooks
-custom_hooks[-1].update(switch_epoch=small_epochs, switch_pipeline=train_pipeline)
+# Without the switch to larger crops: they are large from the start.
+custom_hooks = _base_.custom_hooks[:-1]
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
@@ -68,9 +53,7 @@ people = dict(
     ann_file='annotations/person_keypoints_train2017.json',
     data_prefix=dict(img='train2017/'),
 )
-auto_scale_lr = dict(base_batch_size=16)
 train_dataloader = dict(
-    batch_size=16,
     dataset=dict(
         _delete_=True,
         type='CombinedDataset',
@@ -83,7 +66,7 @@ train_dataloader = dict(
         ],
         # Persons in an epoch: some 5,500 of LSPET, 2,400 of COCO and 1,600 rendered.
         sample_ratio_factor=[1, 4, 4, 0.3],
-        pipeline=small_pipeline,
+        pipeline=train_pipeline,
     ),
 )
 val_dataloader = dict(dataset=dict(data_root=folder + 'lspet', pipeline=val_pipeline))
