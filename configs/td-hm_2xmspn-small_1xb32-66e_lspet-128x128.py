@@ -17,7 +17,7 @@ small_epochs = 48
 codec = dict(input_size=input_size, heatmap_size=heatmap_size)
 train_cfg = dict(max_epochs=max_epochs, val_interval=11)
 optim_wrapper = dict(
-    optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.05),
+    optimizer=dict(_delete_=True, type='AdamW', lr=3e-3, weight_decay=0.05, fused=True),
     paramwise_cfg=dict(
         norm_decay_mult=0,
         custom_keys={'conv_layers.1.bn': dict(decay_mult=0), 'head': dict(decay_mult=0)},
