@@ -55,7 +55,7 @@ demo: $(INSTALLED) | $(DEMO)/data
 # and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint: with --resume MMPose looks
 # for nothing else to load.
 DATA ?= data
-LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-128x128
+LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
 WEIGHTS := td-hm_2xmspn-small_1xb32-46e_photographs-128x128
 
 $(DATA)/lspet: | $(INSTALLED)

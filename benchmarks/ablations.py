@@ -48,7 +48,7 @@ from mspn_plugin.measure.machine import cores, describe, short_name  # noqa: E40
 
 TRAIN = Path(mmpose.__file__).parent / '.mim' / 'tools' / 'train.py'
 MMPOSE = 'mmpose::body_2d_keypoint'
-RECIPE = 'td-hm_2xmspn-small_1xb32-66e_lspet-128x128'
+RECIPE = 'td-hm_2xmspn-small_1xb32-66e_lspet-160x160'
 STEPS = 3784
 BATCH = 16
 INPUT_SIZE = (64, 96)

@@ -6,12 +6,15 @@
 # DATA_ROOT (default: data) holds lspet/ as `mspn convert lspet` writes it, coco/ and coco_more/ in
 # COCO's layout, rendered/ as `mspn synthetic` writes it, and the sports network's work directory
 # small_lspet/. The face is learnt from COCO and rendered people: LSPET labels the limbs only.
-_base_ = ['td-hm_2xmspn-small_1xb32-66e_lspet-128x128.py']
+_base_ = ['td-hm_2xmspn-small_1xb32-66e_lspet-160x160.py']
 
 folder = '{{$DATA_ROOT:data}}/'
 load_from = folder + 'small_lspet/epoch_66.pth'
+input_size = (128, 128)
 max_epochs = 46
 
+codec = dict(input_size=input_size, heatmap_size=(32, 32))
+model = dict(head=dict(decoder=codec))
 train_cfg = dict(max_epochs=max_epochs, val_interval=2)
 optim_wrapper = dict(
     optimizer=dict(lr=2e-3),
@@ -33,17 +36,17 @@ train_pipeline = [
     dict(type='RandomFlip', direction='horizontal'),
     dict(type='RandomHalfBody'),
     dict(type='RandomBBoxTransform', scale_factor=(0.65, 1.35), rotate_factor=40),
-    dict(type='TopdownAffine', input_size=_base_.input_size),
+    dict(type='TopdownAffine', input_size=input_size),
     dict(type='PhotometricDistortion'),
-    dict(type='GenerateTarget', encoder=_base_.codec),
+    dict(type='GenerateTarget', encoder={**_base_.codec, **codec}),
     dict(type='PackPoseInputs'),
 ]
-# Without the switch to larger crops: they are large from the start.
-custom_hooks = _base_.custom_hooks[:-1]
+# Without the switches to larger crops and to other augmentation.
+custom_hooks = _base_.custom_hooks[:-2]
 val_pipeline = [
     dict(type='LoadImage'),
     dict(type='GetBBoxCenterScale'),
-    dict(type='TopdownAffine', input_size=_base_.input_size),
+    dict(type='TopdownAffine', input_size=input_size),
     dict(type='PackPoseInputs'),
 ]
 
