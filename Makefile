@@ -56,7 +56,7 @@ demo: $(INSTALLED) | $(DEMO)/data
 # for nothing else to load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
-WEIGHTS := td-hm_2xmspn-small_1xb32-46e_photographs-128x128
+WEIGHTS := td-hm_2xmspn-small_1xb32-46e_photographs-160x160
 
 $(DATA)/lspet: | $(INSTALLED)
 	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@

@@ -65,8 +65,8 @@ class TestTheShippedFile:
         assert exported.exit_code == 0, exported.stderr
         session = onnxruntime.InferenceSession(tmp_path / 'pose.onnx')
         (crop,) = session.get_inputs()
-        assert crop.shape[1:] == [128, 128, 3] and crop.type == 'tensor(uint8)'
-        keypoints, scores = session.run(None, {crop.name: np.zeros((1, 128, 128, 3), np.uint8)})
+        assert crop.shape[1:] == [160, 160, 3] and crop.type == 'tensor(uint8)'
+        keypoints, scores = session.run(None, {crop.name: np.zeros((1, 160, 160, 3), np.uint8)})
         assert keypoints.shape == (1, 17, 2) and scores.shape == (1, 17)
 
 
