@@ -59,6 +59,7 @@ mild_pipeline = [
     dict(type='GenerateTarget', encoder=_base_.codec),
     dict(type='PackPoseInputs'),
 ]
+# The recipe's own switches are the last two of its hooks.
 custom_hooks = _base_.custom_hooks[:-2] + [
     dict(
         type='mmdet.PipelineSwitchHook',
