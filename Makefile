@@ -52,8 +52,9 @@ demo: $(INSTALLED) | $(DEMO)/data
 	echo "  log                 $(DEMO)/training/"
 
 # The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
-# and lspet_dataset.zip. Interrupted, it goes on from the last checkpoint: with --resume MMPose looks
-# for nothing else to load.
+# and lspet_dataset.zip. The second training runs twice, the second time from its own last weights.
+# Interrupted, it goes on from the last checkpoint: with --resume MMPose looks for nothing else to
+# load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
 WEIGHTS := td-hm_2xmspn-small_1xb32-46e_photographs-160x160
@@ -70,7 +71,10 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 		--work-dir $(DATA)/small_lspet --resume
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
 		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
-	$(BIN)/mspn convert half $$(cat $(DATA)/small/last_checkpoint) \
+	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_again \
+		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume --cfg-options, \
+		--cfg-options load_from=$$(cat $(DATA)/small/last_checkpoint)) optim_wrapper.optimizer.lr=1.5e-3
+	$(BIN)/mspn convert half $$(cat $(DATA)/small_again/last_checkpoint) \
 		mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 # Two processes with a thread each: with more, their threads wait for each other. After a crash xdist

@@ -1,5 +1,6 @@
 # The weights that come with the plugin: a small MSPN for people in photographs, from sports,
-# COCO and rendered people. It goes on from the network of the recipe for sports alone.
+# COCO and rendered people. It goes on from the network of the recipe for sports alone, and then
+# once more from what it has come to.
 #
 #   make weights
 #
