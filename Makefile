@@ -72,8 +72,8 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
 		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_again \
-		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume --cfg-options, \
-		--cfg-options load_from=$$(cat $(DATA)/small/last_checkpoint)) optim_wrapper.optimizer.lr=1.5e-3
+		--cfg-options optim_wrapper.optimizer.lr=1.5e-3 \
+		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume,load_from=$$(cat $(DATA)/small/last_checkpoint))
 	$(BIN)/mspn convert half $$(cat $(DATA)/small_again/last_checkpoint) \
 		mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
