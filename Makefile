@@ -52,12 +52,13 @@ demo: $(INSTALLED) | $(DEMO)/data
 	echo "  log                 $(DEMO)/training/"
 
 # The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
-# and lspet_dataset.zip. The second training runs twice, the second time from its own last weights.
-# Interrupted, it goes on from the last checkpoint: with --resume MMPose looks for nothing else to
+# and lspet_dataset.zip. Each training goes on from the last one's weights, the second runs twice, and
+# the ends of the last two are averaged. Interrupted, it goes on from the last checkpoint: with --resume MMPose looks for nothing else to
 # load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
-WEIGHTS := td-hm_2xmspn-small_1xb32-46e_photographs-160x160
+MIX_CONFIG := td-hm_2xmspn-small_1xb32-46e_photographs-160x160
+WEIGHTS := td-hm_2xmspn-small_1xb32-16e_photographs-160x160
 
 $(DATA)/lspet: | $(INSTALLED)
 	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@
@@ -69,13 +70,16 @@ weights: export DATA_ROOT = $(DATA)
 weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	COCO_ROOT=$(DATA)/lspet $(BIN)/mim train mmpose configs/$(LSPET_CONFIG).py \
 		--work-dir $(DATA)/small_lspet --resume
-	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small \
+	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small \
 		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
-	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_again \
+	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small_again \
 		--cfg-options optim_wrapper.optimizer.lr=1.5e-3 \
 		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume,load_from=$$(cat $(DATA)/small/last_checkpoint))
-	$(BIN)/mspn convert half $$(cat $(DATA)/small_again/last_checkpoint) \
-		mspn_plugin/weights/$(WEIGHTS).pth --overwrite
+	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_last \
+		$(if $(wildcard $(DATA)/small_last/last_checkpoint),--resume)
+	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/small.pth \
+		$$(cat $(DATA)/small_again/last_checkpoint) $$(cat $(DATA)/small_last/last_checkpoint)
+	$(BIN)/mspn convert half $(DATA)/small.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 # Two processes with a thread each: with more, their threads wait for each other. After a crash xdist
 # would wait for ever for what a new process is to run.

@@ -9,7 +9,7 @@ from torch import Tensor
 from ..config_files import config_path
 from .loading import weights_in
 
-NAME = 'td-hm_2xmspn-small_1xb32-46e_photographs-160x160'
+NAME = 'td-hm_2xmspn-small_1xb32-16e_photographs-160x160'
 
 
 def shipped_network() -> tuple[str, str]:
