@@ -53,8 +53,8 @@ demo: $(INSTALLED) | $(DEMO)/data
 
 # The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
 # and lspet_dataset.zip. Each training goes on from the last one's weights, the second runs twice, and
-# the ends of the last two are averaged. Interrupted, it goes on from the last checkpoint: with --resume MMPose looks for nothing else to
-# load.
+# the ends of the last two are averaged. Interrupted, it goes on from the last checkpoint: with --resume
+# MMPose looks for nothing else to load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
 MIX_CONFIG := td-hm_2xmspn-small_1xb32-46e_photographs-160x160

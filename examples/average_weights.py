@@ -2,8 +2,8 @@
 
     python examples/average_weights.py CONFIG OUT CHECKPOINT CHECKPOINT ...
 
-The statistics of the norms fit none of the averaged networks: they are measured in an epoch of the
-training crops of CONFIG, those of its end where its pipeline switches.
+The average of the norms' statistics does not fit the average of the weights. They are measured in
+an epoch of the training crops of CONFIG, those of its end where its pipeline switches.
 """
 
 from __future__ import annotations
