@@ -9,6 +9,7 @@ an epoch of the training crops of CONFIG, those of its end where its pipeline sw
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 import torch
 from mmengine.config import Config
@@ -17,6 +18,7 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch.optim.swa_utils import update_bn
 
+from mspn_plugin.files import writing
 from mspn_plugin.weights.loading import read_checkpoint, weights_in
 
 
@@ -24,7 +26,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the program."""
     parser = argparse.ArgumentParser(description=(__doc__ or '').split('\n')[0])
     parser.add_argument('config', metavar='CONFIG')
-    parser.add_argument('out', metavar='OUT')
+    parser.add_argument('out', type=Path, metavar='OUT')
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT')
     options = parser.parse_args(arguments)
 
@@ -49,9 +51,9 @@ def main(arguments: list[str] | None = None) -> None:
         (estimator.data_preprocessor(batch, True)['inputs'] for batch in batches),
         torch.nn.Sequential(estimator.backbone, estimator.head),
     )
-    torch.save(
-        dict(meta=checkpoints[-1].get('meta', {}), state_dict=estimator.state_dict()), options.out
-    )
+    averaged = dict(meta=checkpoints[-1].get('meta', {}), state_dict=estimator.state_dict())
+    with writing(options.out) as unfinished:
+        torch.save(averaged, unfinished)
 
 
 if __name__ == '__main__':
