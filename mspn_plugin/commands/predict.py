@@ -119,11 +119,11 @@ def command(
         raise SettingError('--detector goes with --detector-weights, and without --boxes')
     reader = Reader(BoxFile(boxes, min_box_score) if boxes else None)
     ids = image_ids(paths, reader.box_file)
-    frame_ids = count(len(paths) + 1)
+    frame_ids = count(1 + max(filter(None, ids.values()), default=0))
     targets = choose_targets(paths, out)
     written = [out / RESULTS, *(targets.values() if pictures else [])]
     written += map(stages_target, targets.values()) if show_stages else []
-    check_targets(written, paths, overwrite)
+    check_targets(written, [*paths, *([boxes] if boxes else [])], overwrite)
     if detector and detector_weights:
         # Before the estimator: each sets the scope in which MMEngine looks for names.
         reader.detector = Detector(detector, detector_weights, device, min_box_score, nms_threshold)

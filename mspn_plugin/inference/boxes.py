@@ -1,5 +1,6 @@
 """Boxes of instances from files: COCO annotations or detection results."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Sequence
@@ -33,9 +34,9 @@ def whole_image(width: int, height: int) -> Boxes:
 class BoxFile:
     """What a file of boxes says, image by image.
 
-    A file of COCO annotations names its images. Detection results have the numbers of images only,
-    and those are looked for in the file names, as COCO's images have them (``000000397133.jpg``);
-    results of ``mspn predict`` carry a ``file_name`` too.
+    A file of COCO annotations names its images, and so do results of ``mspn predict``. Detection
+    results have the numbers of images only, and those are looked for in the file names, as COCO's
+    images have them (``000000397133.jpg``).
 
     Args:
         path (str | Path): A JSON file of COCO annotations, in which crowds and categories other
@@ -59,11 +60,17 @@ class BoxFile:
                 persons = _annotated_persons(content)
                 self._ids = {image['file_name']: image['id'] for image in content['images']}
             else:
-                persons = [entry for entry in content if entry.get('category_id', 1) == 1]
-                self._ids = {p['file_name']: p['image_id'] for p in persons if 'file_name' in p}
+                of_images = (entry for entry in content if 'frame' not in entry)
+                persons = [entry for entry in of_images if entry.get('category_id', 1) == 1]
+                for person in persons:
+                    person['image_id'] = number = int(person['image_id'])
+                    name = person.get('file_name')
+                    if name and self._ids.setdefault(name, number) != number:
+                        raise ValueError(f'there are two images {name}')
             for person in persons:
                 x, y, width, height = map(float, person['bbox'])
-                score = float(person.get('score', 1.0))
+                # What `mspn predict` wrote has the pose's score beside the box's.
+                score = float(person.get('bbox_score', person.get('score', 1.0)))
                 if self.is_annotation or score >= min_score:
                     self._boxes[person['image_id']].append([x, y, x + width, y + height, score])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -78,12 +85,12 @@ class BoxFile:
 
         Detections without names mean the number in the image's own. None where there is neither.
         """
-        parts = path.resolve().parts
+        parts = Path(os.path.abspath(path)).parts
         for first in range(len(parts)):
             name = Path(*parts[first:]).as_posix()
             if name in self._ids:
                 return self._ids[name]
-        return None if self.is_annotation else number_in(path)
+        return None if self.is_annotation or self._ids else number_in(path)
 
     def boxes_of(self, path: Path, width: int, height: int) -> Boxes:
         """The boxes of an image, those of annotations cut to it as MMPose's data sets do.
@@ -95,7 +102,7 @@ class BoxFile:
         if image_id is None:
             raise SettingError(
                 f'{path}: {self.path} has no image of this name'
-                if self.is_annotation
+                if self.is_annotation or self._ids
                 else f'{path} has no number in its name, by which {self.path} could mean it'
             )
         rows = np.array(self._boxes[image_id], np.float32).reshape(-1, 5)

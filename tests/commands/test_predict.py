@@ -68,14 +68,16 @@ def test_stages_are_shown_side_by_side(run, images, tmp_path):
 
 
 def test_a_video_becomes_a_video(run, images, tmp_path):
-    clip, out = tmp_path / 'clip.mp4', tmp_path / 'out'
+    clip, out = tmp_path / 'clip_1.mp4', tmp_path / 'out'
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'mp4v'), 10, (160, 120))
     for _ in range(3):
         writer.write(read_image(images / '000000000003.png'))
     writer.release()
-    assert run(clip, '--out', out).exit_code == 0
-    assert [r['frame'] for r in results(out)] == [0, 1, 2]
-    assert cv2.VideoCapture(str(out / 'clip.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 3
+    assert run(clip, images / '000000000003.png', '--out', out).exit_code == 0
+    *frames, image = results(out)
+    assert [r['frame'] for r in frames] == [0, 1, 2]
+    assert len({r['image_id'] for r in frames} - {image['image_id']}) == 3
+    assert cv2.VideoCapture(str(out / 'clip_1.mp4')).get(cv2.CAP_PROP_FRAME_COUNT) == 3
 
 
 def test_an_unreadable_image_is_skipped_and_the_rest_is_done(run, images, tmp_path):
@@ -97,6 +99,16 @@ def test_what_is_there_is_not_replaced(run, images, tmp_path):
     ended = run(images, '--out', out)
     assert (out / 'keypoints.json').read_text() == 'mine'
     assert ended.exit_code == 2 and '--overwrite' in ended.stderr
+
+
+def test_the_file_of_boxes_is_not_replaced_either(run, images, tmp_path):
+    out = tmp_path / 'out'
+    assert run(images, '--out', out, '--no-pictures').exit_code == 0
+    before = results(out)
+    arguments = ('--boxes', out / 'keypoints.json', '--out', out, '--overwrite')
+    ended = run(images / '000000000003.png', *arguments)
+    assert ended.exit_code == 2 and 'is to be read; change --out' in ended.stderr
+    assert results(out) == before
 
 
 def test_a_box_outside_of_its_image_is_left_out_with_a_word(run, images, tmp_path):

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mspn_plugin import SettingError
@@ -44,6 +45,41 @@ def test_detections_of_persons_are_taken_from_a_score_on(tmp_path):
     assert boxes.overlapping(160, 120).tolist() == [True, False, False]
     with pytest.raises(SettingError, match='no number in its name'):
         file.boxes_of(Path('holiday.jpg'), 160, 120)
+
+
+def poses(*named, **fields):
+    """What ``mspn predict`` writes of images of these names and numbers."""
+    box = dict(category_id=1, bbox=[1, 2, 30, 40], bbox_score=0.9, score=0.2)
+    return [dict(box, file_name=name, image_id=number, **fields) for name, number in named]
+
+
+def test_earlier_results_keep_the_scores_of_their_boxes_and_go_by_names_alone(tmp_path):
+    path = tmp_path / 'keypoints.json'
+    path.write_text(json.dumps(poses(('x.jpg', 1)) + poses(('clip.mp4', 2), frame=0)))
+    file = BoxFile(path, min_score=0.3)
+    assert file.boxes_of(Path('x.jpg'), 160, 120).scores.tolist() == [np.float32(0.9)]
+    with pytest.raises(SettingError, match='has no image of this name'):
+        file.boxes_of(Path('photo_1.jpg'), 160, 120)
+
+
+def test_earlier_results_of_two_images_of_one_name_are_refused(tmp_path):
+    path = tmp_path / 'keypoints.json'
+    path.write_text(json.dumps(poses(('x.jpg', 1), ('x.jpg', 2))))
+    with pytest.raises(SettingError, match='there are two images x.jpg'):
+        BoxFile(path)
+
+
+def test_numbers_of_images_may_be_text(tmp_path):
+    path = tmp_path / 'found.json'
+    path.write_text('[{"image_id": "000000000139", "bbox": [1, 2, 3, 4], "score": 1}]')
+    assert len(BoxFile(path).boxes_of(Path('000000000139.jpg'), 160, 120).corners) == 1
+
+
+def test_a_link_is_known_by_its_own_name(tmp_path):
+    path = tmp_path / 'boxes.json'
+    path.write_text(json.dumps(dict(images=[dict(id=4, file_name='a.jpg')], annotations=[])))
+    (tmp_path / 'a.jpg').symlink_to(tmp_path / '3f9a')
+    assert BoxFile(path).image_id(tmp_path / 'a.jpg') == 4
 
 
 @pytest.mark.parametrize(
