@@ -34,8 +34,9 @@ def writing(path: Path) -> Iterator[Path]:
 
     It is written under the name that is given, which becomes ``path`` if the block ends well.
     """
-    # It ends as the file does, because many libraries choose a format by the suffix.
-    unfinished = path.with_name(f'.{path.stem}.{os.getpid()}{path.suffix}')
+    # It ends as the file does, because many libraries choose a format by the suffix, and is no
+    # longer than names may be.
+    unfinished = path.with_name(f'.{path.stem[:40]}.{os.getpid()}{path.suffix}')
     try:
         yield unfinished
         os.replace(unfinished, path)
@@ -105,3 +106,5 @@ def check_target(path: Path, overwrite: bool) -> None:
         raise SettingError(f'{path} exists already; --overwrite replaces it')
     if not path.parent.is_dir():
         raise SettingError(f'{path} cannot be written: the folder {path.parent} does not exist')
+    if not os.access(path.parent, os.W_OK):
+        raise SettingError(f'{path} cannot be written: {path.parent} is not yours to write to')

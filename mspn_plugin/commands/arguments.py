@@ -9,14 +9,15 @@ import click
 import torch
 from mmengine.config import DictAction
 
-from ..errors import SettingError
+from ..errors import SettingError, in_one_line
 from ..weights.shipped import shipped_network
 
 
 class Command(click.Command):
     """A subcommand whose function returns its exit status, or None for 0.
 
-    A :class:`SettingError` ends it with one message and status 2, an interrupt with status 130.
+    A :class:`SettingError`, or a file that can't be read or written, ends it with one message and
+    status 2, an interrupt with status 130.
     Options that may be given several times take several values at once, as MMPose's tools do:
     ``--cfg-options A=1 B=2``.
     """
@@ -45,6 +46,11 @@ class Command(click.Command):
             status = super().invoke(ctx)
         except SettingError as error:
             click.echo(f'Error: {error}', err=True)
+            status = 2
+        except OSError as error:
+            if error.filename is None:
+                raise
+            click.echo(f'Error: {error.filename}: {error.strerror}', err=True)
             status = 2
         except KeyboardInterrupt:
             click.echo('\ninterrupted', err=True)
@@ -106,8 +112,10 @@ def network_options(command: Callable[..., Any]) -> Callable[..., Any]:
 def _existing_device(ctx: click.Context, parameter: click.Parameter, name: str | None) -> str:
     if name is None:
         return 'cuda' if torch.cuda.is_available() else 'cpu'
-    if name.startswith('cuda') and not torch.cuda.is_available():
-        raise click.BadParameter(f'{name}: torch sees no GPU here; use cpu')
+    try:
+        torch.empty(0, device=name)
+    except Exception as error:  # each kind of device has errors of its own
+        raise click.BadParameter(f'torch has no {name} here ({in_one_line(error, 100)})') from error
     return name
 
 

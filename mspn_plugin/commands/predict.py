@@ -173,8 +173,10 @@ def command(
                     drawn = draw_poses(frame.image, poses, meta, min_joint_score)
                     if writer:
                         writer.write(drawn)
+                    elif (jpeg := cv2.imencode('.jpg', drawn))[0]:
+                        write_bytes(targets[path], jpeg[1].tobytes())
                     else:
-                        write_bytes(targets[path], cv2.imencode('.jpg', drawn)[1].tobytes())
+                        reader.skip(f'{path} is too large to be drawn as a JPEG')
                 if show_stages:
                     figure = draw_stages(PosePredictor(estimator), frame.image, poses.boxes)
                     write_bytes(stages_target(targets[path]), figure)

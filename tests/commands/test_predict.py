@@ -92,6 +92,36 @@ def test_an_unreadable_image_is_skipped_and_the_rest_is_done(run, images, tmp_pa
     assert '3 skipped' in ended.stdout
 
 
+def test_an_image_that_no_jpeg_can_hold_is_not_drawn_and_the_rest_is_done(run, images, tmp_path):
+    cv2.imwrite(str(images / '000000000004.png'), np.zeros((2, 70000, 3), np.uint8))
+    out = tmp_path / 'out'
+    ended = run(images, '--out', out)
+    assert ended.exit_code == 3 and '000000000004.png is too large to be drawn' in ended.stderr
+    assert [r['image_id'] for r in results(out)] == [3, 4, 7]
+    assert (out / '000000000007.jpg').exists()
+
+
+def test_a_name_may_be_as_long_as_names_can_be(run, images, tmp_path):
+    name = 'x' * 251
+    (images / '000000000003.png').rename(images / f'{name}.png')
+    assert run(images / f'{name}.png', '--out', tmp_path / 'out').exit_code == 0
+    assert (tmp_path / 'out' / f'{name}.jpg').exists()
+
+
+@pytest.mark.parametrize(
+    'options, said',
+    [
+        (['--out', 'notes.txt/poses'], 'notes.txt/poses: Not a directory'),
+        (['--device', 'gpu'], 'torch has no gpu here'),
+    ],
+)
+def test_a_place_that_is_none_is_named(run, images, tmp_path, options, said, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / 'notes.txt').touch()
+    ended = run(images, *options)
+    assert ended.exit_code == 2 and said in ended.stderr
+
+
 def test_what_is_there_is_not_replaced(run, images, tmp_path):
     out = tmp_path / 'out'
     out.mkdir()
