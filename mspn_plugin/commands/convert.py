@@ -76,7 +76,9 @@ def lspet(source: Path, out: Path, val: int, seed: int) -> None:
 def half(source: Path, target: Path, overwrite: bool) -> None:
     """Keep the weights of IN, a training's checkpoint, in half precision: a sixth of its size."""
     check_target(target, overwrite)
-    checkpoint = in_half_precision(read_checkpoint(source))
+    loaded = read_checkpoint(source)
+    with naming(str(source)):
+        checkpoint = in_half_precision(loaded)
     with writing(target) as unfinished:
         torch.save(checkpoint, unfinished)
     click.echo(f'{target}: {target.stat().st_size / 1e6:.1f} MB')

@@ -7,6 +7,7 @@ from typing import Any
 from torch import Tensor
 
 from ..config_files import config_path
+from ..errors import SettingError, first_few
 from .loading import weights_in
 
 NAME = 'td-hm_2xmspn-small_1xb32-16e_photographs-160x160'
@@ -21,13 +22,17 @@ def in_half_precision(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
     """Keep a checkpoint's weights and its data set's names; halve what the weights take.
 
     Convolutions become float16; norms, whose statistics may go beyond its range, stay as they are.
+
+    Raises:
+        SettingError: If it holds anything but weights.
     """
-    meta = checkpoint.get('meta', {})
+    weights = weights_in(checkpoint)
+    if others := [key for key, value in weights.items() if not isinstance(value, Tensor)]:
+        raise SettingError(f'it holds more than weights by their names: {first_few(others)}')
+    meta = checkpoint.get('meta') or {}
     return dict(
         meta={key: meta[key] for key in ('dataset_meta',) if key in meta},
-        state_dict={key: _halved(value) for key, value in weights_in(checkpoint).items()},
+        state_dict={
+            key: value.half() if value.dim() > 1 else value for key, value in weights.items()
+        },
     )
-
-
-def _halved(weight: Tensor) -> Tensor:
-    return weight.half() if weight.dim() > 1 else weight

@@ -41,6 +41,20 @@ class TestHalfPrecision:
         assert halved['state_dict']['bn.running_var'] == 1e6
 
 
+    @pytest.mark.parametrize(
+        'content, said',
+        [
+            ([1], 'a list, not weights'),
+            (dict(weights={'a': torch.zeros(1)}, epoch=3), 'more than weights .*: weights, epoch'),
+        ],
+    )
+    def test_is_not_made_of_what_is_no_checkpoint(self, mspn, tmp_path, content, said):
+        torch.save(content, tmp_path / 'a.pth')
+        ended = mspn('convert', 'half', tmp_path / 'a.pth', tmp_path / 'b.pth')
+        assert ended.exit_code == 2 and re.search(f'a.pth: .*{said}', ended.stderr)
+        assert not (tmp_path / 'b.pth').exists()
+
+
 class TestTheShippedFile:
     def test_is_small_and_in_half_precision(self):
         file = Path(shipped_network()[1])
