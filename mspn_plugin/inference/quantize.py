@@ -77,7 +77,7 @@ def find_persons(
     if box_file:
         paths = [path for path in paths if box_file.image_id(path) is not None]
     persons: list[Person] = []
-    for path in paths[:: max(1, len(paths) // MAX_PERSONS)]:
+    for path in _spread(paths):
         image = read_image(path)
         height, width = image.shape[:2]
         found = box_file.boxes_of(path, width, height) if box_file else whole_image(width, height)
@@ -93,7 +93,13 @@ def find_persons(
             f'the {len(paths)} calibration images in {", ".join(sources)} have {count}{where}; '
             f'int8 needs at least {MIN_PERSONS}, and 100 to {MAX_PERSONS} are better'
         )
-    return persons[:MAX_PERSONS]
+    return _spread(persons)
+
+
+def _spread(items: Sequence[Any]) -> list[Any]:
+    """At most :data:`MAX_PERSONS`, from all over a list."""
+    count = min(len(items), MAX_PERSONS)
+    return [items[i * len(items) // count] for i in range(count)]
 
 
 def export_int8(

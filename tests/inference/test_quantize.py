@@ -39,6 +39,18 @@ def test_images_without_persons_are_refused(trained, photographs, tmp_path):
         find_persons(fuse(trained), [str(photographs)], tmp_path / 'boxes.json')
 
 
+def test_persons_are_taken_from_all_over_the_images(trained, photographs, tmp_path, monkeypatch):
+    monkeypatch.setattr(quantize, 'MAX_PERSONS', MIN_PERSONS)
+    boxes = [
+        dict(image_id=number, category_id=1, score=1, bbox=[0, 0, 9, 9])
+        for number in range(1, MIN_PERSONS + 1)
+        for _ in range(2)
+    ]
+    (tmp_path / 'boxes.json').write_text(json.dumps(boxes))
+    persons = find_persons(fuse(trained), [str(photographs)], tmp_path / 'boxes.json')
+    assert [person.image_id for person in persons] == list(range(1, MIN_PERSONS + 1))
+
+
 def test_no_images_are_refused(trained, tmp_path):
     (tmp_path / 'empty').mkdir()
     with pytest.raises(SettingError, match='holds no images'):
