@@ -11,6 +11,7 @@ import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 from mmengine.registry import init_default_scope
+from mmpose.models import TopdownPoseEstimator
 from mmpose.structures import PoseDataSample
 from torch import nn
 
@@ -31,7 +32,7 @@ def load_estimator(
     here, while MMPose would fill the part that fits and go on.
 
     Args:
-        config (str | Path | Config): A config of MMPose.
+        config (str | Path | Config): A config of a top-down network of MMPose.
         checkpoint (str | Path): A checkpoint of MMEngine: a file or a URL.
         device (str): ``'cpu'``, ``'cuda'``, ``'cuda:1'``, ...
 
@@ -46,6 +47,11 @@ def load_estimator(
     if not isinstance(config, Config):
         config = read_config(config)
     estimator = init_model(config, None, 'cpu')
+    if not isinstance(estimator, TopdownPoseEstimator) or 'test_dataloader' not in config:
+        raise SettingError(
+            f'{config.filename} is no config that predicts by a person\'s box: that has a '
+            f'TopdownPoseEstimator, and not a {type(estimator).__name__}, and `test_dataloader`'
+        )
     loaded = read_checkpoint(checkpoint)
     with naming(str(checkpoint)):
         check_estimator_weights(loaded, estimator, whole=True)

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from mmengine.config import Config
 
 from mspn_plugin import SettingError
 from mspn_plugin.inference.boxes import whole_image
@@ -25,6 +26,20 @@ def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
     strange.write_bytes(b'rubbish')
     with pytest.raises(SettingError, match='cannot be read as a checkpoint'):
         load_estimator(network[1], strange)
+
+
+@pytest.mark.parametrize(
+    'spoil, said',
+    [
+        (lambda cfg: cfg.pop('test_dataloader'), 'and `test_dataloader`'),
+        (lambda cfg: cfg.model.update(type='BottomupPoseEstimator'), 'not a BottomupPoseEstimator'),
+    ],
+)
+def test_a_config_that_predicts_by_no_box_is_refused(network, spoil, said):
+    cfg = Config.fromfile(network[1])
+    spoil(cfg)
+    with pytest.raises(SettingError, match=said):
+        load_estimator(cfg, network[3])
 
 
 def test_instances_of_many_images_come_back_in_order(trained, images_and_boxes):
