@@ -53,6 +53,11 @@ def command(
 ) -> None:
     """Write an ONNX file that finds keypoints in crops, checked against PyTorch."""
     check_target(target, overwrite)
+    if target.suffix != '.onnx' or checkpoint.endswith('.onnx'):
+        raise SettingError(
+            f'{target} is to end in .onnx, and {checkpoint} to hold weights: `mspn predict` knows '
+            'an exported file by its name'
+        )
     if int8 and (heatmaps or normalised_input):
         raise SettingError('--int8 does not go with --heatmaps or --normalised-input')
     if boxes and not int8:

@@ -17,6 +17,7 @@ def test_targets_are_looked_at_before_any_work(mspn, tmp_path):
     for name, said in [
         ('a.onnx', '--overwrite'),
         ('none/a.onnx', 'does not exist'),
+        ('a.model', 'is to end in .onnx'),
     ]:
         ended = mspn('export', tmp_path / name, '--config', 'none', '--checkpoint', 'none')
         assert ended.exit_code == 2 and said in ended.stderr
