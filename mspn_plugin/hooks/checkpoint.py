@@ -13,7 +13,7 @@ import torch
 from mmengine.dist import barrier, is_main_process
 from mmengine.fileio import LocalBackend, get_file_backend, register_backend
 from mmengine.hooks import CheckpointHook
-from mmengine.runner import EpochBasedTrainLoop, Runner
+from mmengine.runner import BaseLoop, EpochBasedTrainLoop, Runner
 from mmpose.registry import HOOKS
 
 from ..errors import SettingError, first_few
@@ -89,7 +89,8 @@ class SafeCheckpointHook(CheckpointHook):
             self.file_backend.remove = self._remove_later
             if is_main_process():
                 remove_unfinished(Path(self.out_dir), '.pth')
-                self._remove_left_over()
+                if runner._load_from is None:  # the resumed checkpoint is of this folder
+                    self._remove_left_over()
         if runner.iter > 0:
             self.last_ckpt = runner.message_hub.runtime_info.get('last_ckpt')
             if _validation_is_due(runner):
@@ -98,6 +99,8 @@ class SafeCheckpointHook(CheckpointHook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, Any]) -> None:
         """Save the best checkpoint, and note in the newest one that it has been validated."""
+        if not isinstance(runner._train_loop, BaseLoop):
+            return  # nothing is trained
         runner.message_hub.update_info('last_val_iter', runner.iter)
         self._is_noted = False
         super().after_val_epoch(runner, metrics)

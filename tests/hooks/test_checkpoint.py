@@ -4,15 +4,18 @@ import os
 
 import pytest
 import torch
+from mmengine.config import Config
 from mmengine.runner import Runner
 from support.small_model import small_config
+
+from mspn_plugin import config_path
 
 
 class Killed(BaseException):
     """Stands for a kill."""
 
 
-def train(rendered, work_dir, epochs):
+def train(rendered, work_dir, epochs, **more):
     options = {
         'train_cfg.max_epochs': epochs,
         'train_dataloader.batch_size': 16,
@@ -20,6 +23,7 @@ def train(rendered, work_dir, epochs):
             type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best=None
         ),
         'resume': True,
+        **more,
     }
     Runner.from_cfg(small_config(rendered, work_dir, **options)).train()
 
@@ -54,3 +58,28 @@ def test_a_kill_before_the_outdated_one_is_deleted_leaves_none_too_many_after_a_
     assert checkpoints(tmp_path) == kept
     train(rendered, tmp_path, 4)
     assert checkpoints(tmp_path) == ['epoch_3.pth', 'epoch_4.pth', 'epoch_90.pth']
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_from_another_folder_deletes_nothing_in_its_own(rendered, tmp_path):
+    first, second = tmp_path / 'first', tmp_path / 'second'
+    train(rendered, first, 3)
+    assert checkpoints(first) == ['epoch_2.pth', 'epoch_3.pth']
+    second.mkdir()
+    (second / 'epoch_1.pth').write_bytes(b'mine')
+    train(rendered, second, 4, load_from=str(first / 'epoch_3.pth'))
+    assert checkpoints(second) == ['epoch_1.pth', 'epoch_4.pth']
+
+
+def test_a_validation_without_a_training_passes(rendered, tmp_path):
+    cfg = Config.fromfile(config_path('mspn_synthetic'))
+    data = cfg.val_dataloader
+    data.update(num_workers=0, persistent_workers=False)
+    data.dataset.update(data_root=str(rendered), indices=2)
+    options = {
+        'val_cfg': {},
+        'val_dataloader': data,
+        'val_evaluator': dict(type='EPE', _delete_=True),
+    }
+    options['default_hooks.checkpoint.save_best'] = None
+    assert Runner.from_cfg(small_config(rendered, tmp_path / 'work', **options)).val()['EPE'] > 0
