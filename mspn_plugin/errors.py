@@ -53,7 +53,8 @@ def plain_message(error: BaseException) -> str | None:
     link: BaseException | None = error
     while link is not None:
         if isinstance(link, SettingError):
-            return str(link)
+            # A worker of PyTorch's loader puts its traceback before the text.
+            return str(link).rpartition(f'{__name__}.SettingError: ')[2].strip()
         if image := re.search(r'occurs when loading `([^`]+)`\.Please check', str(link)):
             return (
                 f'{image[1]} cannot be read as an image. `mspn check CONFIG` finds all such files '

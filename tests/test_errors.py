@@ -19,6 +19,17 @@ def test_a_setting_error_is_found_behind_the_error_that_a_framework_made_of_it()
     assert plain_message(caught.value) == 'kernel_sizes is (4,); it takes odd numbers'
 
 
+def refused(samples):
+    raise SettingError('kernel_sizes is (4,);\nit takes odd numbers')
+
+
+@pytest.mark.parametrize('workers', [0, 1])
+def test_a_setting_error_of_a_worker_is_its_text_alone(workers):
+    with pytest.raises(SettingError) as caught:
+        list(DataLoader([1], collate_fn=refused, num_workers=workers))
+    assert plain_message(caught.value) == 'kernel_sizes is (4,);\nit takes odd numbers'
+
+
 def test_other_errors_have_no_message():
     assert plain_message(FileNotFoundError('there is no such file')) is None
 
