@@ -50,7 +50,7 @@ def find_config(name: str) -> str:
             raise SettingError(f'config {name}: the package {package} is not installed')
         try:
             return str(get_config(f'{name.removesuffix(".py")}.py').filename)
-        except (AssertionError, OSError) as error:
+        except (AssertionError, OSError, ValueError) as error:
             raise SettingError(f'config {name}: {error}') from error
     return name if Path(name).is_file() else config_path(name)
 

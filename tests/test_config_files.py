@@ -27,6 +27,7 @@ def test_a_config_is_found_by_path_package_and_name():
         ('no_such_config', 'no_such_config'),
         ('mmpose::no/such.py', 'no/such.py'),
         ('nobody::x.py', 'nobody is not installed'),
+        ('mmpose::x', 'config mmpose::x: '),
     ],
 )
 def test_a_config_that_is_missing_is_named(name, named):

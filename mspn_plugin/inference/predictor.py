@@ -49,7 +49,7 @@ def load_estimator(
     estimator = init_model(config, None, 'cpu')
     if not isinstance(estimator, TopdownPoseEstimator) or 'test_dataloader' not in config:
         raise SettingError(
-            f'{config.filename} is no config that predicts by a person\'s box: that has a '
+            f"{config.filename} is no config that predicts by a person's box: that has a "
             f'TopdownPoseEstimator, and not a {type(estimator).__name__}, and `test_dataloader`'
         )
     loaded = read_checkpoint(checkpoint)

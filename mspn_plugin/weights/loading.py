@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.runner import CheckpointLoader
-from mmengine.runner.checkpoint import load_from_http, load_from_local
 from torch import Tensor, nn
 
 from ..errors import SettingError, first_few, in_one_line
@@ -43,8 +42,9 @@ def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
                 f'run code, and it is refused ({in_one_line(error, 200)})'
             ) from error
         except Exception as error:  # half a file makes torch and pickle raise nearly anything
+            hint = 'can it be reached from here' if '://' in filename else 'is it complete'
             raise SettingError(
-                f'{filename} cannot be read as a checkpoint; is it complete? ({in_one_line(error)})'
+                f'{filename} cannot be read as a checkpoint; {hint}? ({in_one_line(error)})'
             ) from error
         if is_damaged:
             raise SettingError(f'{filename} is damaged: a checksum in it does not fit')
@@ -54,8 +54,8 @@ def _explained(load: Callable[..., Any]) -> Callable[..., Any]:
 
 
 # All that MMEngine loads comes through these: load_from, --resume, init_cfg, init_model.
-CheckpointLoader.register_scheme('', _explained(load_from_local), force=True)
-CheckpointLoader.register_scheme(['http://', 'https://'], _explained(load_from_http), force=True)
+for prefix, load in list(CheckpointLoader._schemes.items()):
+    CheckpointLoader.register_scheme(prefix, _explained(load), force=True)
 
 
 def read_checkpoint(checkpoint: str | Path) -> Any:

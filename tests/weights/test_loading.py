@@ -156,6 +156,11 @@ class TestLoadEstimator:
 
 
 class TestReading:
+    @pytest.mark.parametrize('name', ['torchvision://resnet5', 'http://localhost:1/a.pth'])
+    def test_what_cannot_be_fetched_is_named(self, name):
+        with pytest.raises(SettingError, match=f'^{name} cannot be read .* be reached from here'):
+            read_checkpoint(name)
+
     def test_a_missing_file_is_named(self, tmp_path):
         with pytest.raises(SettingError, match=r'no checkpoint .*none\.pth'):
             read_checkpoint(tmp_path / 'none.pth')

@@ -40,7 +40,6 @@ class TestHalfPrecision:
         halved = in_half_precision({'bn.running_var': torch.tensor([1e6])})
         assert halved['state_dict']['bn.running_var'] == 1e6
 
-
     @pytest.mark.parametrize(
         'content, said',
         [
