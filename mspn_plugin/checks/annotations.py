@@ -15,8 +15,13 @@ from ..transforms import WHOLE_BODY
 from . import faults
 from .faults import Found
 
-KEYPOINT_FIELDS = {'CocoWholeBodyDataset': WHOLE_BODY}
-"""Where data set classes of MMPose read keypoints, if not in ``keypoints`` alone."""
+KEYPOINT_FIELDS: dict[str, Sequence[str] | None] = {
+    'CocoWholeBodyDataset': WHOLE_BODY,
+    'CocoWholeBodyFaceDataset': None,
+    'CocoWholeBodyHandDataset': None,
+}
+"""Where data set classes of MMPose read keypoints, if not in ``keypoints`` alone; None for those
+that have boxes of their own."""
 
 Size = tuple[float, float]
 
@@ -47,6 +52,8 @@ def examine(
     if not all(isinstance(content.get(part), list) for part in ('images', 'annotations')):
         return None
     fields = KEYPOINT_FIELDS.get(dataset, ('keypoints',))
+    if fields is None:
+        return None
     found: Found = defaultdict(list)
     sizes, sizes_by_name = _image_sizes(content['images'], found)
     categories = content.get('categories')

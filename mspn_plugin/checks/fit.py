@@ -25,10 +25,11 @@ def check_files(source: Source) -> None:
     files += [("its metric's ann_file", metric.get('ann_file')) for metric in source.metrics]
     for setting, path in files:
         if path and '://' not in path and not os.path.exists(path):
+            hint = '; None takes the boxes of the annotations' if setting == 'bbox_file' else ''
             raise SettingError(
-                f'{source.name}: {setting}, {path}, does not exist. It is looked for under '
-                '`data_root`, which configs of this plugin take from the environment variable '
-                'COCO_ROOT, and data/coco/ without it'
+                f'{source.name}: {setting}, {path}, does not exist{hint}. Configs of this plugin '
+                'take the folder of their data from an environment variable (COCO_ROOT for COCO, '
+                'MY_DATA in mspn_custom; docs/configs.md has all), and data/ without it'
             )
 
 
@@ -64,34 +65,50 @@ def check_model(model: Any) -> None:
         _check_equal(f'model.backbone.{field}', first, f'model.head.{field}', second)
 
 
-def check_fit(dataset: BaseDataset, model: Any, name: str) -> None:
+def parts(dataset: Any) -> Iterator[Any]:
+    """A data set, and those that it joins or repeats."""
+    yield dataset
+    for part in getattr(dataset, 'datasets', None) or [getattr(dataset, 'dataset', None)]:
+        if part is not None:
+            yield from parts(part)
+
+
+def check_fit(dataset: Any, model: Any, name: str) -> None:
     """Check a data set's keypoints and pipeline against the head and its codec."""
     head = getattr(model, 'head', None)
-    declared = dataset.metainfo.get('num_keypoints')
+    steps = getattr(getattr(dataset, 'pipeline', None), 'transforms', [])
+    count = getattr(dataset, 'metainfo', {}).get('num_keypoints')
+    for step in steps:
+        count = getattr(step, 'num_keypoints', count)  # KeypointConverter's
     kind = f"{name}: {type(dataset).__name__}'s number of keypoints"
-    _check_equal(kind, declared, 'model.head.out_channels', getattr(head, 'out_channels', None))
-    decoder = getattr(head, 'decoder', None)
-    for step in getattr(getattr(dataset, 'pipeline', None), 'transforms', []):
+    _check_equal(kind, count, 'model.head.out_channels', getattr(head, 'out_channels', None))
+    check_pipeline(steps, model, name)
+
+
+def check_pipeline(steps: Iterable[Any], model: Any, name: str) -> None:
+    """Check the crop and the codec of a data set's transforms against the head's codec."""
+    decoder = getattr(getattr(model, 'head', None), 'decoder', None)
+    for step in steps:
         encoder = getattr(step, 'encoder', None)
         compared = [('', step, 'input_size')]
         if type(encoder) is type(decoder):
             compared += [('encoder.', encoder, field) for field in CODEC_FIELDS]
         for prefix, part, field in compared:
             first, second = getattr(part, field, None), getattr(decoder, field, None)
-            first = tuple(first) if isinstance(first, list) else first
             setting = f'{name}.pipeline, {type(step).__name__}: {prefix}{field}'
             _check_equal(setting, first, f'model.head.decoder.{field}', second)
 
 
 def _check_equal(first_name: str, first: Any, second_name: str, second: Any) -> None:
-    """Compare two settings, if both are there."""
+    """Compare two settings, if both are there; a list is as good as a tuple."""
+    first, second = (tuple(v) if isinstance(v, list) else v for v in (first, second))
     if first is not None and second is not None and first != second:
         raise SettingError(
             f'{first_name} is {first} and {second_name} is {second}; they must be equal'
         )
 
 
-def check_images(dataset: BaseDataset, name: str) -> None:
+def check_images(dataset: Any, name: str) -> None:
     """Check that a data set's images exist."""
     paths = list(dict.fromkeys(info.get('img_path') or '' for info in records(dataset)))
     missing = missing_files(paths)
@@ -102,14 +119,15 @@ def check_images(dataset: BaseDataset, name: str) -> None:
         )
 
 
-def records(dataset: BaseDataset) -> Iterator[Any]:
-    """Go through what a data set class has read of each person or image.
+def records(dataset: Any) -> Iterator[Any]:
+    """Go through what a data set class has read of each person or image; one that joins has none.
 
     MMPose's own ``get_data_info`` copies the skeleton into every record too, which takes longer
     than unpacking it.
     """
-    for index in range(len(dataset)):
-        yield BaseDataset.get_data_info(dataset, index)
+    if isinstance(dataset, BaseDataset) and not hasattr(dataset, 'datasets'):
+        for index in range(len(dataset)):
+            yield BaseDataset.get_data_info(dataset, index)
 
 
 def missing_files(paths: Iterable[str]) -> list[str]:
@@ -117,7 +135,7 @@ def missing_files(paths: Iterable[str]) -> list[str]:
     return [path for path in paths if path and '://' not in path and not os.path.exists(path)]
 
 
-def check_metric(dataset: BaseDataset, metric: Any, name: str) -> None:
+def check_metric(dataset: Any, metric: Any, name: str) -> None:
     """Check that a metric with annotations of its own knows the images that it will be given."""
     known = getattr(getattr(metric, 'coco', None), 'imgs', None)
     if known is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mmengine.config import Config
-from mmengine.dataset import BaseDataset
+from mmengine.dataset import BaseDataset, Compose
 from mmengine.registry import init_default_scope
 from mmpose.registry import DATASETS, METRICS, MODELS
 from mmpose.utils import register_all_modules
@@ -25,7 +25,7 @@ from . import faults, fit
 from .annotations import Examined, Size
 from .faults import ERROR, WARNING, Finding, Found, errors, findings
 from .images import examine_images
-from .sources import Source, sources
+from .sources import SPLITS, Source, sources
 
 
 @dataclass
@@ -68,8 +68,10 @@ def check(
     report = Report()
     with quiet(), contextlib.redirect_stdout(io.StringIO()):
         model = _check_model(cfg, report)
-        for source in sources(cfg):
-            _check_source(source, model, images, workers, report)
+        with report.attempt('data sets'):
+            for source in sources(cfg):
+                _check_source(source, model, images, workers, report)
+        _check_joined(cfg, model, report)
         if cost and model is not None and 'train_dataloader' in cfg and not report.errors():
             with report.attempt('a step of the training'):
                 report.cost = run_cost.measure(cfg, model, device, seconds)
@@ -120,6 +122,16 @@ def _check_source(
                 fit.check_metric(dataset, METRICS.build(metric), 'the evaluator')
     in_images = _examine_images(source, dataset, examined, images, workers)
     report.findings[name] += findings(in_images, source.training, source.evaluation)
+
+
+def _check_joined(cfg: Config, model: nn.Module | None, report: Report) -> None:
+    """Check the transforms that follow those of the parts of a combined data set."""
+    for split in SPLITS:
+        name = f'{split}_dataloader.dataset'
+        dataset = (cfg.get(f'{split}_dataloader') or {}).get('dataset', {})
+        if 'datasets' in dataset:
+            with report.attempt(name):
+                fit.check_pipeline(Compose(dataset.get('pipeline', [])).transforms, model, name)
 
 
 def _examine(source: Source) -> tuple[Examined | None, Found]:

@@ -9,6 +9,7 @@ from mmengine.config import Config
 from mmpose.datasets.datasets.utils import parse_pose_metainfo
 from mmpose.registry import DATASETS, TRANSFORMS
 
+from ..errors import SettingError
 from ..files import read_json
 from . import faults
 from .annotations import Examined, examine, examine_detections
@@ -70,13 +71,13 @@ class Source:
         """
         kind = self.cfg.get('type')
         with_area = any(
-            'Coco' in str(metric['type']) and metric.get('use_area', True)
+            'Coco' in str(metric.get('type')) and metric.get('use_area', True)
             for metric in self.metrics
         )
         examined = examine(
             read_json(self.ann_file),
             self.num_keypoints,
-            getattr(kind, '__name__', str(kind)),
+            getattr(kind, '__name__', str(kind)).rpartition('.')[2],
             with_area,
         )
         bbox_file = self.cfg.get('bbox_file')
@@ -98,10 +99,14 @@ def sources(cfg: Config, splits: Sequence[str] = SPLITS) -> list[Source]:
         loader = cfg.get(f'{split}_dataloader')
         if not loader:
             continue
+        if 'dataset' not in loader:
+            raise SettingError(f'{split}_dataloader has no `dataset`')
         metrics = cfg.get(f'{split}_evaluator') or []
         if isinstance(metrics, dict):
-            metrics = [metrics]
-        for setting, part in _parts(f'{split}_dataloader.dataset', loader['dataset']):
+            metrics = metrics.get('metrics', metrics)  # of an Evaluator
+        metrics = metrics if isinstance(metrics, list) else [metrics]
+        name = f'{split}_dataloader.dataset'
+        for setting, part in _parts(name, loader['dataset']):
             source = next((source for source in found if source.cfg == part), None)
             if source is None:
                 source = Source([], part)
@@ -109,7 +114,8 @@ def sources(cfg: Config, splits: Sequence[str] = SPLITS) -> list[Source]:
             source.settings.append(setting)
             source.training |= split == 'train'
             source.evaluation |= split != 'train'
-            source.metrics += [metric for metric in metrics if metric not in source.metrics]
+            if setting == name:  # the metrics of joined data sets are about all of them
+                source.metrics += [metric for metric in metrics if metric not in source.metrics]
     return found
 
 

@@ -4,7 +4,6 @@ import functools
 from collections.abc import Callable
 from typing import Any
 
-from mmengine.dataset import BaseDataset
 from mmengine.dist import is_main_process
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
@@ -62,13 +61,11 @@ class PreflightHook(Hook):
                 continue  # it is not built
             built = loop.dataloader.dataset
             name = f'{split}_dataloader.dataset'
-            for dataset in getattr(built, 'datasets', [built]):
-                if isinstance(dataset, BaseDataset):
-                    fit.check_fit(dataset, model, name)
-                    fit.check_images(dataset, name)
-            if split != 'train' and isinstance(built, BaseDataset):
-                for metric in loop.evaluator.metrics:
-                    fit.check_metric(built, metric, f'{split}_evaluator')
+            for dataset in fit.parts(built):
+                fit.check_fit(dataset, model, name)
+                fit.check_images(dataset, name)
+            for metric in loop.evaluator.metrics if split != 'train' else []:
+                fit.check_metric(built, metric, f'{split}_evaluator')
 
     def after_load_checkpoint(self, runner: Runner, checkpoint: Any) -> None:
         """Check that a checkpoint is of this network, and say what of it will be skipped.
@@ -76,7 +73,7 @@ class PreflightHook(Hook):
         If the run trains, and does not resume, only the backbone has to fit.
         """
         trains = isinstance(runner._train_loop, BaseLoop)
-        name = runner._load_from or 'the checkpoint'
+        name = runner._load_from or f'the checkpoint of {runner.work_dir}'
         with naming(name):
             skipped = check_estimator_weights(
                 checkpoint, _model(runner), whole=not trains or runner._resume

@@ -9,16 +9,8 @@ from typing import Any
 
 import torch
 
-_PACKAGES = {
-    'mspn_plugin',
-    'mmpose',
-    'mmengine',
-    'mmcv',
-    'onnxruntime',
-    'openvino',
-    'numpy',
-    'opencv-python',
-}
+_PACKAGES = {'mspn_plugin', 'mmpose', 'mmengine', 'mmcv', 'numpy', 'opencv-python'}
+_PACKAGES |= {'onnxruntime', 'openvino'}
 
 
 def describe(device: str = 'cpu') -> dict[str, Any]:

@@ -26,19 +26,29 @@ def mmpose_scope():
     init_default_scope('mmpose')
 
 
-def training_set(folder, codec=CODEC, crop=(96, 128)):
-    return CocoDataset(
-        data_root=str(folder),
-        ann_file='annotations/person_keypoints_train2017.json',
-        data_prefix=dict(img='train2017/'),
-        pipeline=[
-            dict(type='LoadImage'),
-            dict(type='GetBBoxCenterScale'),
-            dict(type='TopdownAffine', input_size=crop),
-            dict(type='GenerateTarget', encoder=codec),
-            dict(type='PackPoseInputs'),
-        ],
+def pipeline(codec=CODEC, crop=(96, 128)):
+    return [
+        dict(type='LoadImage'),
+        dict(type='GetBBoxCenterScale'),
+        dict(type='TopdownAffine', input_size=crop),
+        dict(type='GenerateTarget', encoder=codec),
+        dict(type='PackPoseInputs'),
+    ]
+
+
+def settings(folder, **changes):
+    return dict(
+        dict(
+            data_root=str(folder),
+            ann_file='annotations/person_keypoints_train2017.json',
+            data_prefix=dict(img='train2017/'),
+        ),
+        **changes,
     )
+
+
+def training_set(folder, codec=CODEC, crop=(96, 128)):
+    return CocoDataset(**settings(folder, pipeline=pipeline(codec, crop)))
 
 
 @pytest.fixture
@@ -75,6 +85,21 @@ def test_two_codecs_in_one_config_are_told_apart(rendered):
     with pytest.raises(
         SettingError, match=r'encoder.kernel_sizes is \(11, .*decoder.kernel_sizes is \(15, '
     ):
+        check_fit(dataset, estimator(), 'train_dataloader.dataset')
+
+
+def test_a_list_is_as_good_as_a_tuple(rendered):
+    codec = dict(type='MegviiHeatmap', heatmap_size=[24, 32], kernel_size=11)
+    head = dict(coarse_to_fine=False, decoder=dict(codec, input_size=(96, 128)))
+    dataset = training_set(rendered, codec=dict(codec, input_size=[96, 128]))
+    check_fit(dataset, estimator(**head), 'train_dataloader.dataset')
+
+
+def test_another_skeleton_is_counted_as_its_converter_gives_it(rendered):
+    converter = dict(type='KeypointConverter', num_keypoints=5, mapping=[(0, 0), (1, 1)])
+    dataset = CocoDataset(**settings(rendered, pipeline=[converter]))
+    check_fit(dataset, estimator(out_channels=5), 'train_dataloader.dataset')
+    with pytest.raises(SettingError, match=r'keypoints is 5 .*out_channels is 17'):
         check_fit(dataset, estimator(), 'train_dataloader.dataset')
 
 

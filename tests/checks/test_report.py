@@ -9,6 +9,7 @@ from support.spoiled_data import NAN, TRAIN, config
 
 from mspn_plugin import config_path
 from mspn_plugin.checks import faults
+from mspn_plugin.checks.annotations import examine
 from mspn_plugin.checks.report import check, in_words
 from mspn_plugin.checks.sources import sources
 
@@ -41,6 +42,33 @@ class TestConfig:
         assert "CocoDataset's number of keypoints is 17 and model.head.out_channels is 16" in said
         assert 'NoSuchDataset' in said
         assert str(tmp_path / 'none.pth') in said and str(tmp_path / 'none.json') in said
+
+    def test_the_metrics_of_an_evaluator_are_looked_at(self, rendered):
+        cfg = config(rendered)
+        cfg.test_evaluator = dict(type='Evaluator', metrics=[cfg.test_evaluator])
+        assert not check(cfg, images=False, cost=False).errors()
+
+    def test_the_transforms_of_joined_data_sets_are_looked_at(self, rendered):
+        cfg = config(rendered)
+        part = cfg.train_dataloader.dataset
+        step = dict(type='TopdownAffine', input_size=(64, 64))
+        cfg.train_dataloader.dataset = dict(
+            type='CombinedDataset', datasets=[part], metainfo={}, pipeline=[step]
+        )
+        said = in_words(check(cfg, images=False, cost=False))
+        assert 'train_dataloader.dataset.pipeline, TopdownAffine: input_size is (64, 64)' in said
+
+    def test_a_loader_without_a_data_set_is_named_beside_the_other_findings(self, rendered):
+        cfg = config(rendered, **{'model.head.num_stages': 3})
+        del cfg.train_dataloader['dataset']
+        said = in_words(check(cfg, images=False, cost=False))
+        assert 'train_dataloader has no `dataset`' in said
+        assert 'backbone.num_stages is 2 and model.head.num_stages is 3' in said
+
+    @pytest.mark.parametrize('part', ['Hand', 'Face'])
+    def test_classes_with_boxes_of_their_own_are_left_to_them(self, part):
+        content = dict(images=[], annotations=[])
+        assert examine(content, 21, f'CocoWholeBody{part}Dataset') is None
 
     def test_detections_are_looked_at(self, rendered, tmp_path):
         known = json.loads((rendered / TRAIN.replace('train', 'val')).read_text())['images'][0][

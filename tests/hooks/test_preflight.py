@@ -4,10 +4,11 @@ import json
 import shutil
 
 import pytest
+from mmengine.config import Config
 from mmengine.runner import Runner
 from support.small_model import CODEC, small_config
 
-from mspn_plugin import SettingError
+from mspn_plugin import SettingError, config_path
 
 TRAIN = 'annotations/person_keypoints_train2017.json'
 
@@ -101,6 +102,42 @@ def test_a_switch_lets_a_run_go_on_with_faulty_annotations(folder):
     runner = Runner.from_cfg(cfg)
     runner.train()
     assert runner.iter > 0
+
+
+def joined(part, pipeline):
+    """A data set that has another one as its part, and a pipeline."""
+    return dict(
+        type='CombinedDataset',
+        metainfo=dict(from_file='configs/_base_/datasets/coco.py'),
+        datasets=[dict(part, pipeline=[])],
+        pipeline=pipeline,
+        _delete_=True,
+    )
+
+
+@pytest.mark.parametrize('kind', ['CombinedDataset', 'RepeatDataset'])
+def test_transforms_of_joined_and_repeated_data_sets_are_compared_too(folder, kind):
+    cfg = small_config(folder, folder / 'work')
+    other = [dict(step) for step in cfg.train_dataloader.dataset.pipeline]
+    (step,) = (step for step in other if step['type'] == 'GenerateTarget')
+    step['encoder'] = dict(step['encoder'], kernel_sizes=(9, 9, 9, 7, 5))
+    part = dict(cfg.train_dataloader.dataset, pipeline=other)
+    data = joined(part, other)
+    if kind == 'RepeatDataset':
+        data = dict(type=kind, dataset=part, times=2, _delete_=True)
+    said = refusal(folder, **{'train_dataloader.dataset': data})
+    assert 'GenerateTarget: encoder.kernel_sizes' in said
+
+
+def test_a_joined_data_set_is_evaluated_by_a_metric_with_a_file(rendered, tmp_path):
+    cfg = Config.fromfile(config_path('mspn_synthetic'))
+    data = cfg.val_dataloader
+    data.update(num_workers=0, persistent_workers=False)
+    data.dataset.update(data_root=f'{rendered}/')
+    metric = dict(ann_file=f'{rendered}/{TRAIN.replace("train", "val")}')
+    data.dataset = joined(data.dataset, data.dataset.pipeline)
+    options = {'val_cfg': {}, 'val_dataloader': data, 'val_evaluator': metric}
+    assert 'coco/AP' in Runner.from_cfg(small_config(rendered, tmp_path / 'work', **options)).val()
 
 
 @pytest.mark.parametrize('stages', [2, 4])

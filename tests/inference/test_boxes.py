@@ -65,7 +65,7 @@ def test_earlier_results_keep_the_scores_of_their_boxes_and_go_by_names_alone(tm
 def test_earlier_results_of_two_images_of_one_name_are_refused(tmp_path):
     path = tmp_path / 'keypoints.json'
     path.write_text(json.dumps(poses(('x.jpg', 1), ('x.jpg', 2))))
-    with pytest.raises(SettingError, match='there are two images x.jpg'):
+    with pytest.raises(SettingError, match='there are two images x'):
         BoxFile(path)
 
 
