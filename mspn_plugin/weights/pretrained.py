@@ -17,23 +17,32 @@ from .loading import (
 
 
 def load_pretrained(
-    backbone: nn.Module, checkpoint: str, stages: str = 'all', prefix: str = 'backbone.'
+    backbone: nn.Module,
+    checkpoint: str = '',
+    stages: str = 'all',
+    prefix: str | None = None,
+    map_location: Any = None,
+    **others: Any,
 ) -> None:
     """Load a ResNet or a network of its own kind into an ``MSPNBackbone``.
 
     The file is a ResNet in torchvision's layout, or this network, alone or inside of an estimator.
     A ResNet goes into ``'all'`` stages or only into the ``'first'``. If the file has weights whose
-    names start with ``prefix``, only these are taken.
+    names start with ``prefix`` (``backbone.`` by default), only these are taken. Where MMEngine
+    would put them first does not matter.
 
     Raises:
         SettingError: If the file is missing or does not fit the network; it names the file.
     """
+    if others or not checkpoint:
+        given = ', '.join(others) or 'no checkpoint'
+        raise SettingError(f'init_cfg has {given}; it takes checkpoint, stages and prefix')
     if stages not in ('all', 'first'):
         raise SettingError(f"stages={stages!r} of init_cfg must be 'all' or 'first'")
     network: Any = backbone
     with naming(f'init_cfg names the checkpoint {checkpoint}'):
         weights = weights_in(read_checkpoint(checkpoint))
-        weights = weights_below(weights, prefix.rstrip('.') + '.') or weights
+        weights = weights_below(weights, (prefix or 'backbone').rstrip('.') + '.') or weights
         check_origin(weights)
         if is_mspn(weights):
             network.load_state_dict(weights)

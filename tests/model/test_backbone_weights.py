@@ -67,6 +67,22 @@ class TestPretrained:
             same = torch.equal(shortcut.bn.bias, weights['layer1.0.downsample.1.bias'])
             assert same is (s in filled)
 
+    def test_mmengines_other_arguments_change_nothing(self, resnet_file):
+        path, weights = resnet_file()
+        init_cfg = dict(type='Pretrained', checkpoint=path, prefix=None, map_location='cpu')
+        network = MSPNBackbone(num_stages=1, init_cfg=init_cfg, **self.SMALL)
+        network.init_weights()
+        assert torch.equal(network.top.top[0].conv.weight, weights['conv1.weight'])
+
+    @pytest.mark.parametrize(
+        'given, said', [(dict(checkpoint='a.pth', stage='first'), 'stage;'), ({}, 'no checkpoint;')]
+    )
+    def test_other_arguments_are_named(self, given, said):
+        init_cfg = dict(type='Pretrained', **given)
+        network = MSPNBackbone(num_stages=1, init_cfg=init_cfg, **self.SMALL)
+        with pytest.raises(SettingError, match=f'init_cfg has {said} it takes checkpoint, stages'):
+            network.init_weights()
+
     def test_the_same_weights_are_taken_as_by_mmpose(self, resnet_file):
         path, _ = resnet_file()
         theirs = MSPN(
