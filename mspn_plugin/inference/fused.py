@@ -157,9 +157,5 @@ class FusedEstimator(TopdownPoseEstimator):
         """Not there: train the estimator that was given to :func:`fuse`."""
         raise RuntimeError('a fused estimator cannot be trained; train the one that was fused')
 
-    def extract_feat(self, inputs: Tensor) -> tuple[Tensor]:
-        """Not there: the features of most units are not computed."""
-        raise RuntimeError('a fused estimator has no features to give; ask the one that was fused')
-
     def _forward(self, inputs: Tensor, data_samples: Any = None) -> Tensor:
         return self.network(inputs)
