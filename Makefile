@@ -77,7 +77,7 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume,load_from=$$(cat $(DATA)/small/last_checkpoint))
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_last \
 		$(if $(wildcard $(DATA)/small_last/last_checkpoint),--resume)
-	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/small.pth \
+	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/small.pth --overwrite \
 		$$(cat $(DATA)/small_again/last_checkpoint) $$(cat $(DATA)/small_last/last_checkpoint)
 	$(BIN)/mspn convert half $(DATA)/small.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 

@@ -1,9 +1,10 @@
 """Average the weights of trainings that went on from one another, and measure the norms again.
 
-    python examples/average_weights.py CONFIG OUT CHECKPOINT CHECKPOINT ...
+    python examples/average_weights.py CONFIG OUT CHECKPOINT CHECKPOINT ... [--overwrite]
 
 The average of the norms' statistics does not fit the average of the weights. They are measured in
-an epoch of the training crops of CONFIG, those of its end where its pipeline switches.
+an epoch of the training crops of CONFIG, those of its end where its pipeline switches. CONFIG is
+one in which all norms train.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from mmengine.runner import Runner
 from mmpose.registry import MODELS
 from torch.optim.swa_utils import update_bn
 
-from mspn_plugin.files import writing
+from mspn_plugin.files import check_target, writing
 from mspn_plugin.weights.loading import read_checkpoint, weights_in
 
 
@@ -28,7 +29,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('config', metavar='CONFIG')
     parser.add_argument('out', type=Path, metavar='OUT')
     parser.add_argument('checkpoints', nargs='+', metavar='CHECKPOINT')
+    parser.add_argument('--overwrite', action='store_true', help='replace OUT')
     options = parser.parse_args(arguments)
+    check_target(options.out, options.overwrite)
 
     config = Config.fromfile(options.config)
     init_default_scope('mmpose')

@@ -28,9 +28,14 @@ def test_weights_are_averaged_and_norms_measured_on_the_training_crops(
     for name, network in zip('ab', networks):
         torch.save(dict(meta=dict(name=name), state_dict=network), tmp_path / name)
 
-    subprocess.run(
-        [sys.executable, PROGRAM, 'config.py', 'out.pth', 'a', 'b'], cwd=tmp_path, check=True
-    )
+    def run(*arguments):
+        command = [sys.executable, PROGRAM, 'config.py', *arguments]
+        return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+
+    forgotten = run('a', 'b')
+    assert forgotten.returncode == 1 and 'a exists already; --overwrite' in forgotten.stderr
+    ended = run('out.pth', 'a', 'b')
+    assert ended.returncode == 0, ended.stderr
     averaged = torch.load(tmp_path / 'out.pth')
     assert averaged['meta'] == dict(name='b')
     statistics = ('running_mean', 'running_var', 'num_batches_tracked')
