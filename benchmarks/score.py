@@ -147,7 +147,8 @@ def draw_sheet(annotation_file: Path, result_file: Path, every: int, target: Pat
     content = json.loads(annotation_file.read_text())
     skeleton = np.array(content['categories'][0]['skeleton']) - 1
     results = json.loads(result_file.read_text())
-    persons = [a for a in content['annotations'] if a['num_keypoints'] > 0][every - 1 :: every]
+    labelled = [a for a in content['annotations'] if a['num_keypoints'] > 0]
+    persons = labelled[min(every, len(labelled)) - 1 :: every]
     columns = min(6, len(persons))
     rows = -(-len(persons) // columns)
     figure, axes = plt.subplots(rows, columns, figsize=(2 * columns, 2.3 * rows), squeeze=False)
@@ -219,6 +220,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument('--every', type=int, default=40, metavar='N')
     parser.add_argument('--calibration', type=Path, metavar='PNG', help='draw shares by score')
     options = parser.parse_args(arguments)
+    if not json.loads(options.results.read_text()):
+        parser.error(f'{options.results} holds no poses')
     scores = score(options.annotations, options.results)
     print(json.dumps(scores))
     if options.sheet:
