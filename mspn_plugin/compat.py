@@ -269,7 +269,7 @@ def train_in_half_precision_on_a_cpu() -> None:
         if device_type in (None, 'cpu'):
             if dtype == torch.float16:
                 return torch.autocast('cpu', dtype, **kwargs)
-            if not has_bfloat16():
+            if dtype == torch.float32 or not has_bfloat16():
                 return torch.autocast('cpu', enabled=False)
         return autocast_otherwise(device_type, dtype, **kwargs)
 

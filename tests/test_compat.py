@@ -169,7 +169,7 @@ def test_an_accelerator_is_left_alone(monkeypatch):
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason='the remedy is for machines without a GPU')
-@pytest.mark.parametrize('dtype', ['float16', 'bfloat16'])
+@pytest.mark.parametrize('dtype', ['float16', 'bfloat16', 'float32'])
 def test_half_precision_scales_and_casts_on_a_cpu(dtype):
     from mmengine.optim import AmpOptimWrapper
 
