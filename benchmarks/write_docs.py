@@ -134,7 +134,9 @@ def _tricks(result: Mapping[str, Any]) -> list[str]:
             for row in rows
         ],
     )
-    return [f'{_title(result["machine"])}, in this checkout (`bench_tricks.py`):', '\n'.join(lines)]
+    day = result['parts']['tricks']['started'].split()[0]
+    title = f'{_title(result["machine"])}, measured on {day} (`bench_tricks.py`):'
+    return [title, '\n'.join(lines)]
 
 
 def _title(machine: Mapping[str, Any]) -> str:
