@@ -92,7 +92,7 @@ train_dataloader = dict(
             dict(data_root=folder + 'coco_more', **people),
             dict(data_root=folder + 'rendered', **people),
         ],
-        # Persons in an epoch: some 5,500 of LSPET, 2,400 of COCO and 1,600 rendered.
+        # Persons in an epoch: some 5,500 of LSPET, 2,400 of COCO and 1,700 rendered.
         sample_ratio_factor=[1, 4, 4, 0.3],
         pipeline=train_pipeline,
     ),
