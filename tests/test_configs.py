@@ -21,9 +21,8 @@ from mspn_plugin import SettingError, config_names, config_path
 from mspn_plugin.checks.fit import check_fit, check_model
 
 REPO = Path(__file__).resolve().parent.parent
-# Where the photographs of each data set lie below shared_data: annotations, images.
+# Where the photographs of other data sets than COCO lie below shared_data: annotations, images.
 PHOTOS = {
-    'CocoDataset': ('coco/annotations/person_keypoints_train2017.json', 'coco/train2017/'),
     'MpiiDataset': ('mpii/test_mpii.json', 'mpii/'),
     'CocoWholeBodyDataset': ('coco_wholebody/test_coco_wholebody.json', 'coco_wholebody/'),
     'CrowdPoseDataset': ('crowdpose/test_crowdpose.json', 'crowdpose/'),
@@ -65,16 +64,21 @@ def draw_figures(folder, joints):
     return str(file), str(folder / 'train') + '/'
 
 
-def dataset_of(loader, shared_data, folder):
-    """A config's data set on the files that are there."""
+def dataset_of(loader, request, folder):
+    """A config's data set on rendered people, drawn figures, or photographs if there are any."""
     settings = loader.dataset.copy()
     if 'datasets' in settings:  # they are mixed; all are read in the same way
         settings = Config(dict(settings.datasets[0], pipeline=settings.pipeline))
     if 'metainfo' in settings:
         ann_file, images = draw_figures(folder, len(settings.metainfo.keypoint_info))
+    elif settings.type == 'CocoDataset':
+        people = request.getfixturevalue('rendered')
+        ann_file = people / 'annotations' / 'person_keypoints_train2017.json'
+        images = people / 'train2017'
     else:
-        ann_file, images = (str(shared_data / path) for path in PHOTOS[settings.type])
-    settings.update(ann_file=ann_file, data_root='', data_prefix=dict(img=f'{images}/'))
+        photographs = request.getfixturevalue('shared_data')  # skips where there are none
+        ann_file, images = (photographs / path for path in PHOTOS[settings.type])
+    settings.update(ann_file=str(ann_file), data_root='', data_prefix=dict(img=f'{images}/'))
     for boxes in ('bbox_file', 'headbox_file'):
         settings.pop(boxes, None)
     return DATASETS.build(settings)
@@ -82,7 +86,7 @@ def dataset_of(loader, shared_data, folder):
 
 @pytest.mark.slow
 @pytest.mark.parametrize('name', config_names())
-def test_a_config_takes_a_step_and_predicts(name, shared_data, tmp_path):
+def test_a_config_takes_a_step_and_predicts(name, request, tmp_path):
     torch.manual_seed(0)
     np.random.seed(0)
     cfg = Config.fromfile(config_path(name))
@@ -99,7 +103,7 @@ def test_a_config_takes_a_step_and_predicts(name, shared_data, tmp_path):
     for hook in cfg.custom_hooks:  # the data of the last epoch
         if hook.type == 'mmdet.PipelineSwitchHook':
             cfg.train_dataloader.dataset.pipeline = hook.switch_pipeline
-    train = dataset_of(cfg.train_dataloader, shared_data, tmp_path / 'train')
+    train = dataset_of(cfg.train_dataloader, request, tmp_path / 'train')
     assert len(train) > 0
     check_fit(train, model, 'train_dataloader.dataset')
     sample = train[0]
@@ -124,7 +128,7 @@ def test_a_config_takes_a_step_and_predicts(name, shared_data, tmp_path):
     assert not torch.equal(before, next(model.backbone.parameters()))
 
     model.eval()
-    val = dataset_of(cfg.val_dataloader, shared_data, tmp_path / 'val')
+    val = dataset_of(cfg.val_dataloader, request, tmp_path / 'val')
     check_fit(val, model, 'val_dataloader.dataset')
     (person,) = model.test_step(pseudo_collate([val[0]]))
     keypoints = person.pred_instances.keypoints
@@ -184,10 +188,12 @@ def test_the_authors_schedule_over_the_whole_run(name, count):
     assert optimizer.param_groups[0]['weight_decay'] == 1e-5
 
 
-def test_the_authors_test_crop_of_mpii_is_the_annotations_and_a_quarter(shared_data, tmp_path):
+def test_the_authors_test_crop_of_mpii_is_the_annotations_and_a_quarter(
+    shared_data, request, tmp_path
+):
     cfg = Config.fromfile(config_path('td-hm_2xmspn50_megvii-8xb32-28.8k_mpii-256x256'))
     init_default_scope(cfg.default_scope)
-    people = dataset_of(cfg.val_dataloader, shared_data, tmp_path)
+    people = dataset_of(cfg.val_dataloader, request, tmp_path)
     annotations = json.loads((shared_data / PHOTOS['MpiiDataset'][0]).read_text())
     assert len(people) == len(annotations)
     for person, annotation in zip(people, annotations):

@@ -27,7 +27,7 @@ from ..model.head import MultiStageHeatmapHead, UnitHead, average_flip
 from ..model.stage import Stage, enlarge
 from .onednn import fuse_convolutions
 
-_PART_BYTES = 12 * 2**20
+PART_BYTES = 12 * 2**20
 """On a CPU, the most that one feature of the images that go through together takes. It keeps what a
 layer reads and writes in the caches, and blocks below 32 MiB, above which the C library fetches
 each anew from the system. For 256 channels of 64x48 it is 4 images in float32, 8 in bfloat16."""
@@ -96,7 +96,7 @@ class FusedNetwork(nn.Module):
         On a CPU a large batch goes through in parts that fit the caches.
         """
         recorded = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        parts = math.ceil(len(images) / max(1, _PART_BYTES // self.feature_bytes))
+        parts = math.ceil(len(images) / max(1, PART_BYTES // self.feature_bytes))
         if recorded or images.device.type != 'cpu' or parts <= 1:
             return self._run(images)
         return torch.cat([self._run(part) for part in images.tensor_split(parts)])

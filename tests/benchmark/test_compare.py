@@ -4,6 +4,7 @@ import torch
 
 from mspn_plugin.benchmark import compare
 from mspn_plugin.benchmark.compare import Settings, Subject
+from mspn_plugin.benchmark.report import markdown
 
 TINY = {
     'model.backbone.unit_channels': 8,
@@ -77,3 +78,24 @@ def test_files_for_initial_weights_are_not_fetched():
     subject = tiny(config='mspn_coco', options=options)
     (row,) = compare.run([subject], quickly(skip=COUNTING_ALONE))['rows']
     assert row['reasons'] == {} and row['parameters'] > 0
+
+
+def test_ratios_are_to_the_first_and_higher_is_faster():
+    def row(name, seconds):
+        timing = dict(median=seconds, low=seconds, high=seconds)
+        return dict(name=name, reasons={}, latency=timing, batch=timing, training=timing)
+
+    text = markdown(dict(settings=dict(batch_size=8), rows=[row('slow', 2.0), row('fast', 1.0)]))
+    assert '| fast | — | 1000 [1000 to 1000] | 2.00 | 8.00 | 2.00 | 1.00 | 2.00 |' in text
+
+
+def test_the_flip_test_is_left_out_unless_it_is_asked_for():
+    seen = []
+
+    def note(model):
+        seen.append(model.test_cfg['flip_test'])
+        return model
+
+    for flip_test in (False, True):
+        compare.run([tiny(change=note)], quickly(skip=COUNTING_ALONE, flip_test=flip_test))
+    assert seen == [False, True]

@@ -1,5 +1,7 @@
 """``mspn export``."""
 
+import json
+
 import pytest
 
 onnxruntime = pytest.importorskip('onnxruntime')
@@ -10,6 +12,18 @@ def test_a_file_is_written_and_compared_with_pytorch(mspn, network, tmp_path):
     assert ended.exit_code == 0 and 'of the largest heatmap value from PyTorch' in ended.stdout
     (output,) = onnxruntime.InferenceSession(tmp_path / 'a.onnx').get_outputs()
     assert output.name == 'heatmaps'
+    assert mspn('export', tmp_path / 'b.onnx', *network).exit_code == 0
+    assert (tmp_path / 'a.onnx').stat().st_size < 0.7 * (tmp_path / 'b.onnx').stat().st_size
+
+
+def test_a_file_of_normalised_crops_says_how_they_are_normalised(mspn, network, tmp_path):
+    ended = mspn('export', tmp_path / 'a.onnx', '--normalised-input', *network)
+    assert ended.exit_code == 0, ended.stderr
+    session = onnxruntime.InferenceSession(tmp_path / 'a.onnx')
+    assert session.get_inputs()[0].type == 'tensor(float)'
+    said = session.get_modelmeta().custom_metadata_map
+    assert json.loads(said['channels']) == 'RGB'
+    assert json.loads(said['mean']) == pytest.approx([123.675, 116.28, 103.53])
 
 
 def test_targets_are_looked_at_before_any_work(mspn, tmp_path):

@@ -67,6 +67,22 @@ def test_stages_are_shown_side_by_side(run, images, tmp_path):
     assert figure.shape[1] > 1000 and figure.std() > 1
 
 
+@pytest.mark.parametrize('least, is_drawn', [(0, True), (9, False)])
+def test_keypoints_are_drawn_from_a_score_on(run, images, tmp_path, least, is_drawn):
+    image, out = images / '000000000003.png', tmp_path / 'out'
+    assert run(image, '--out', out, '--min-joint-score', least).exit_code == 0
+    drawn = read_image(out / '000000000003.jpg').astype(int)
+    assert (np.abs(drawn - read_image(image)).max() > 100) == is_drawn
+
+
+def test_it_stops_after_the_stages_that_are_asked_for(run, images, tmp_path):
+    found = []
+    for name, options in (('all', []), ('one', ['--stages', 1])):
+        assert run(images, '--out', tmp_path / name, '--no-pictures', *options).exit_code == 0
+        found.append([result['keypoints'] for result in results(tmp_path / name)])
+    assert found[0] != found[1]
+
+
 def test_a_video_becomes_a_video(run, images, tmp_path):
     clip, out = tmp_path / 'clip_1.mp4', tmp_path / 'out'
     writer = cv2.VideoWriter(str(clip), cv2.VideoWriter.fourcc(*'mp4v'), 10, (160, 120))
@@ -237,12 +253,12 @@ def test_an_exported_file_predicts_in_an_engine_alone(mspn, network, images, tmp
 
 @pytest.fixture
 def chosen(monkeypatch):
-    """The engines that networks are written for, which torch stands in for."""
-    engines = []
+    """The engines that networks were written for."""
+    engines, write = [], predict.on_engine
 
     def on_engine(network, engine, precision):
         engines.append(engine)
-        return network
+        return write(network, engine, precision)
 
     monkeypatch.setattr(predict, 'on_engine', on_engine)
     monkeypatch.setattr(engines_module, 'installed_engines', lambda: ['onnxruntime'])
@@ -258,18 +274,19 @@ def test_many_images_go_to_the_fastest_engine(run, images, tmp_path, chosen, mon
         assert chosen == expected
 
 
-def test_torch_runs_what_an_engine_cannot_unless_it_is_named(run, images, tmp_path, monkeypatch):
+def test_torch_runs_what_an_engine_cannot_unless_it_is_named(
+    mspn, network, images, tmp_path, monkeypatch
+):
     pytest.importorskip('onnxruntime')
-
-    def refuse(*_):
-        raise SettingError('no such flip test')
-
     monkeypatch.setattr(predict, 'MANY_IMAGES', 1)
-    monkeypatch.setattr(predict, 'on_engine', refuse)
-    arguments = [images, '--out', tmp_path / 'out', '--no-pictures', '--device', 'cpu']
-    assert run(*arguments).exit_code == 0 and len(results(tmp_path / 'out')) == 2
-    ended = run(*arguments, '--overwrite', '--engine', 'onnxruntime')
-    assert ended.exit_code == 2 and 'no such flip test' in ended.stderr
+    config = Config.fromfile(network[1])
+    config.model.test_cfg.update(flip_test=True, shift_heatmap=True)  # no exported file has it
+    config.dump(tmp_path / 'shifted.py')
+    arguments = ['predict', images, '--config', tmp_path / 'shifted.py', *network[2:]]
+    arguments += ['--out', tmp_path / 'out', '--no-pictures', '--device', 'cpu']
+    assert mspn(*arguments).exit_code == 0 and len(results(tmp_path / 'out')) == 2
+    ended = mspn(*arguments, '--overwrite', '--engine', 'onnxruntime')
+    assert ended.exit_code == 2 and 'only the flip test' in ended.stderr
 
 
 def test_a_file_without_a_config_is_of_the_plugins_network(mspn, images, tmp_path):

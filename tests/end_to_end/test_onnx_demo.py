@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 import pytest
 from mmengine.config import Config
+from mmpose.registry import MODELS
 
 from mspn_plugin import config_path, fuse, load_estimator
 from mspn_plugin.inference.boxes import whole_image
@@ -32,9 +33,10 @@ def test_the_demo_finds_the_keypoints_that_pytorch_does(recipe, network, tmp_pat
     rng = np.random.default_rng(1)
     image = cv2.resize(rng.integers(0, 255, (6, 8, 3), np.uint8), (160, 120))
     cv2.imwrite(str(tmp_path / 'a.png'), image)
-    pipeline = Config.fromfile(config_path(recipe)).val_pipeline
+    config = Config.fromfile(config_path(recipe))
     estimator = fuse(load_estimator(*network[1::2]))
-    estimator.cfg.test_dataloader.dataset.pipeline = pipeline
+    estimator.cfg.test_dataloader.dataset.pipeline = config.val_pipeline
+    estimator.data_preprocessor = MODELS.build(config.model.data_preprocessor)  # RGB or BGR
     export_onnx(estimator, tmp_path / 'pose.onnx')
 
     files = [tmp_path / name for name in ('pose.onnx', 'a.png', 'out.png')]

@@ -15,12 +15,12 @@ class Killed(BaseException):
     """Stands for a kill."""
 
 
-def train(rendered, work_dir, epochs, **more):
+def train(rendered, work_dir, epochs, hook={}, **more):
     options = {
         'train_cfg.max_epochs': epochs,
         'train_dataloader.batch_size': 16,
         'default_hooks.checkpoint': dict(
-            type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best=None
+            type='SafeCheckpointHook', interval=1, max_keep_ckpts=2, save_best=None, **hook
         ),
         'resume': True,
         **more,
@@ -83,3 +83,13 @@ def test_a_validation_without_a_training_passes(rendered, tmp_path):
     }
     options['default_hooks.checkpoint.save_best'] = None
     assert Runner.from_cfg(small_config(rendered, tmp_path / 'work', **options)).val()['EPE'] > 0
+
+
+@pytest.mark.slow
+def test_a_damaged_checkpoint_in_another_folder_is_passed_over(rendered, tmp_path):
+    elsewhere = {'out_dir': str(tmp_path / 'elsewhere')}
+    train(rendered, tmp_path / 'work', 2, hook=elsewhere)
+    folder = tmp_path / 'elsewhere' / 'work'
+    os.truncate(folder / 'epoch_2.pth', 100)
+    train(rendered, tmp_path / 'work', 3, hook=elsewhere)
+    assert 'epoch_3.pth' in checkpoints(folder)

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 from support.small_model import CODEC, small_config
@@ -148,3 +149,23 @@ def test_a_number_of_stages_that_changes_nothing_is_told(folder, stages, monkeyp
     runner.train()
     told = [text for text in warnings if text.startswith('num_stages=4 of the config changes')]
     assert len(told) == (stages == 4)
+
+
+@pytest.mark.parametrize('trains', [True, False])
+def test_a_training_starts_from_a_backbone_and_a_test_needs_every_weight(
+    folder, trains, monkeypatch
+):
+    runner = Runner.from_cfg(small_config(folder, folder / 'work'))
+    weights = runner.model.state_dict()
+    backbone = {key: value for key, value in weights.items() if key.startswith('backbone.')}
+    torch.save({'state_dict': backbone, 'meta': {}}, folder / 'backbone.pth')
+    runner._load_from = str(folder / 'backbone.pth')
+    told = []
+    monkeypatch.setattr(runner.logger, 'warning', told.append)
+    if trains:
+        runner._train_loop = runner.build_train_loop(runner._train_loop)
+        runner.load_or_resume()
+        assert any('weights are skipped, and start at random' in text for text in told)
+    else:
+        with pytest.raises(SettingError, match='of another network'):
+            runner.load_or_resume()

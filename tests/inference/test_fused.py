@@ -82,10 +82,6 @@ def images():
     return torch.randn(2, 3, 64, 48, generator=torch.Generator().manual_seed(0))
 
 
-def last_first(x):
-    return x.contiguous(memory_format=torch.channels_last)
-
-
 @pytest.mark.parametrize('stages', [1, 2, 3])
 @torch.no_grad()
 def test_unread_heads_are_dropped_and_stages_after_the_last_are_not_run(stages, images):
@@ -168,7 +164,7 @@ def test_a_batch_that_goes_through_in_parts_gives_the_same(monkeypatch):
     fused.network.backbone.top.register_forward_pre_hook(
         lambda _, given: parts.append(len(given[0]))
     )
-    monkeypatch.setattr('mspn_plugin.inference.fused._PART_BYTES', 2 * fused.network.feature_bytes)
+    monkeypatch.setattr('mspn_plugin.inference.fused.PART_BYTES', 2 * fused.network.feature_bytes)
     torch.testing.assert_close(fused(images, None), whole, rtol=1e-5, atol=1e-5)
     assert parts == [2, 2, 1]
     assert fused(images[:0], None).shape == (0, 17, 16, 12)

@@ -3,6 +3,7 @@
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from mspn_plugin import SettingError
 from mspn_plugin.inference.images import find_images, read_image, read_video, writing_video
@@ -20,6 +21,13 @@ def test_grey_deep_and_transparent_images_are_read_as_colours(tmp_path):
         cv2.imwrite(str(path), image)
         assert read_image(path).dtype == np.uint8
         assert np.abs(read_image(path).astype(int) - grey[..., None]).max() <= 1
+
+
+def test_an_image_is_turned_as_its_exif_data_say(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6  # its orientation: a quarter turn
+    Image.new('RGB', (40, 20)).save(tmp_path / 'a.jpg', exif=exif)
+    assert read_image(tmp_path / 'a.jpg').shape == (40, 20, 3)
 
 
 @pytest.mark.parametrize('content', [b'', b'no image'])

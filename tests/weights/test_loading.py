@@ -58,7 +58,7 @@ class TestLoadFrom:
         skipped = check_estimator_weights(given, estimator(), False)
         assert skipped and all('(missing)' in text for text in skipped)
 
-    def test_a_test_or_a_resumed_training_needs_every_weight(self, weights):
+    def test_a_whole_network_needs_every_weight(self, weights):
         said = refusal(weights, estimator(out_channels=5), whole=True)
         assert 'another network' in said and 'of another shape: head.' in said
 
