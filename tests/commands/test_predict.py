@@ -9,7 +9,6 @@ import torch
 from mmengine.config import Config
 from mmpose.apis import init_model
 
-from mspn_plugin import SettingError
 from mspn_plugin.commands import predict
 from mspn_plugin.inference import engines as engines_module
 from mspn_plugin.inference.detector import Detector
