@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from support.checkpoints import saved_at
 from support.small_run import (
     MIM,
     NO_WORKERS,
@@ -189,46 +190,12 @@ def test_a_run_of_iterations_resumes_with_its_losses(project, rendered, tmp_path
     assert not differing(*files)
 
 
-def save(path, time, iteration=1):
-    path.parent.mkdir(exist_ok=True)
-    meta = {'time': time, 'iter': iteration}
-    torch.save({'meta': meta, 'state_dict': {'weight': torch.rand(1000)}}, path)
-    return path
-
-
-class TestTheNewestWholeCheckpoint:
-    def test_is_the_one_that_was_saved_last_whatever_its_number(self, tmp_path):
-        save(tmp_path / 'epoch_210.pth', '20260101_000000')
-        newest = save(tmp_path / 'epoch_3.pth', '20260201_000000')
-        save(tmp_path / 'epoch_2.pth', '20260131_235900')
-        save(tmp_path / 'best_coco_AP_epoch_2.pth', '20260301_000000')
-        assert newest_whole(tmp_path, 'epoch_{}.pth') == (newest, [])
-
-    @pytest.mark.parametrize('share', [0, 0.01, 0.5, 0.999])
-    def test_is_not_a_truncated_one(self, tmp_path, share):
-        whole = save(tmp_path / 'iter_10.pth', '20260101_000000')
-        cut = save(tmp_path / 'iter_20.pth', '20260101_000001')
-        os.truncate(cut, int(cut.stat().st_size * share))
-        assert newest_whole(tmp_path, 'iter_{}.pth') == (whole, [cut])
-
-    def test_is_not_one_with_a_changed_byte(self, tmp_path):
-        whole = save(tmp_path / 'iter_10.pth', '20260101_000000')
-        changed = save(tmp_path / 'iter_20.pth', '20260101_000001')
-        content = bytearray(changed.read_bytes())
-        content[len(content) // 2] ^= 1
-        changed.write_bytes(content)
-        assert newest_whole(tmp_path, 'iter_{}.pth') == (whole, [changed])
-
-    def test_is_none_in_an_empty_folder(self, tmp_path):
-        assert newest_whole(tmp_path, 'epoch_{}.pth') == (None, [])
-
-
 @pytest.mark.slow
 class TestARunThatHasNothingToResumeFrom:
     def test_is_refused_if_all_checkpoints_are_damaged(
         self, project, rendered, tmp_path, monkeypatch
     ):
-        cut = save(tmp_path / 'run' / 'epoch_1.pth', '20260101_000000')
+        cut = saved_at(tmp_path / 'run' / 'epoch_1.pth', '20260101_000000')
         os.truncate(cut, 100)
         settings = dict(resume=True, **NO_WORKERS)
         with pytest.raises(SettingError, match=r'no checkpoint in .*run is whole.*: epoch_1\.pth'):
@@ -237,7 +204,7 @@ class TestARunThatHasNothingToResumeFrom:
     def test_is_refused_if_the_file_it_names_is_damaged(
         self, project, rendered, tmp_path, monkeypatch
     ):
-        cut = save(tmp_path / 'epoch_1.pth', '20260101_000000')
+        cut = saved_at(tmp_path / 'epoch_1.pth', '20260101_000000')
         os.truncate(cut, 100)
         settings = dict(resume=True, load_from=str(cut), **NO_WORKERS)
         with pytest.raises(

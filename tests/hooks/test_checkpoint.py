@@ -6,9 +6,11 @@ import pytest
 import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
+from support.checkpoints import saved_at
 from support.small_model import small_config
 
 from mspn_plugin import config_path
+from mspn_plugin.hooks.checkpoint import newest_whole
 
 
 class Killed(BaseException):
@@ -93,3 +95,30 @@ def test_a_damaged_checkpoint_in_another_folder_is_passed_over(rendered, tmp_pat
     os.truncate(folder / 'epoch_2.pth', 100)
     train(rendered, tmp_path / 'work', 3, hook=elsewhere)
     assert 'epoch_3.pth' in checkpoints(folder)
+
+
+class TestTheNewestWholeCheckpoint:
+    def test_is_the_one_that_was_saved_last_whatever_its_number(self, tmp_path):
+        saved_at(tmp_path / 'epoch_210.pth', '20260101_000000')
+        newest = saved_at(tmp_path / 'epoch_3.pth', '20260201_000000')
+        saved_at(tmp_path / 'epoch_2.pth', '20260131_235900')
+        saved_at(tmp_path / 'best_coco_AP_epoch_2.pth', '20260301_000000')
+        assert newest_whole(tmp_path, 'epoch_{}.pth') == (newest, [])
+
+    @pytest.mark.parametrize('share', [0, 0.01, 0.5, 0.999])
+    def test_is_not_a_truncated_one(self, tmp_path, share):
+        whole = saved_at(tmp_path / 'iter_10.pth', '20260101_000000')
+        cut = saved_at(tmp_path / 'iter_20.pth', '20260101_000001')
+        os.truncate(cut, int(cut.stat().st_size * share))
+        assert newest_whole(tmp_path, 'iter_{}.pth') == (whole, [cut])
+
+    def test_is_not_one_with_a_changed_byte(self, tmp_path):
+        whole = saved_at(tmp_path / 'iter_10.pth', '20260101_000000')
+        changed = saved_at(tmp_path / 'iter_20.pth', '20260101_000001')
+        content = bytearray(changed.read_bytes())
+        content[len(content) // 2] ^= 1
+        changed.write_bytes(content)
+        assert newest_whole(tmp_path, 'iter_{}.pth') == (whole, [changed])
+
+    def test_is_none_in_an_empty_folder(self, tmp_path):
+        assert newest_whole(tmp_path, 'epoch_{}.pth') == (None, [])
