@@ -117,7 +117,7 @@ def _check_source(
         if model is not None:
             with report.attempt(name):
                 fit.check_fit(dataset, model, name)
-        for metric in source.metrics:
+        for metric in [] if source.joined else source.metrics:
             with report.attempt(name):
                 fit.check_metric(dataset, METRICS.build(metric), 'the evaluator')
     in_images = _examine_images(source, dataset, examined, images, workers)

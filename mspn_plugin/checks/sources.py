@@ -26,6 +26,7 @@ class Source:
     cfg: dict[str, Any]
     training: bool = False
     evaluation: bool = False
+    joined: bool = False  # with others, so that each metric may know some images only
     metrics: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -105,8 +106,7 @@ def sources(cfg: Config, splits: Sequence[str] = SPLITS) -> list[Source]:
         if isinstance(metrics, dict):
             metrics = metrics.get('metrics', metrics)  # of an Evaluator
         metrics = metrics if isinstance(metrics, list) else [metrics]
-        name = f'{split}_dataloader.dataset'
-        for setting, part in _parts(name, loader['dataset']):
+        for setting, part in _parts(f'{split}_dataloader.dataset', loader['dataset']):
             source = next((source for source in found if source.cfg == part), None)
             if source is None:
                 source = Source([], part)
@@ -114,8 +114,8 @@ def sources(cfg: Config, splits: Sequence[str] = SPLITS) -> list[Source]:
             source.settings.append(setting)
             source.training |= split == 'train'
             source.evaluation |= split != 'train'
-            if setting == name:  # the metrics of joined data sets are about all of them
-                source.metrics += [metric for metric in metrics if metric not in source.metrics]
+            source.joined |= '.datasets[' in setting
+            source.metrics += [metric for metric in metrics if metric not in source.metrics]
     return found
 
 

@@ -48,9 +48,11 @@ def load_estimator(
         config = read_config(config)
     estimator = init_model(config, None, 'cpu')
     if not isinstance(estimator, TopdownPoseEstimator) or 'test_dataloader' not in config:
+        missing = '' if 'test_dataloader' in config else ' and no `test_dataloader`'
         raise SettingError(
-            f"{config.filename} is no config that predicts by a person's box: that has a "
-            f'TopdownPoseEstimator, and not a {type(estimator).__name__}, and `test_dataloader`'
+            f"{config.filename} does not predict by a person's box, which takes a "
+            'TopdownPoseEstimator and a `test_dataloader`: it has a '
+            f'{type(estimator).__name__}{missing}'
         )
     loaded = read_checkpoint(checkpoint)
     with naming(str(checkpoint)):

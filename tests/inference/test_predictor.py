@@ -31,8 +31,8 @@ def test_a_checkpoint_of_another_network_is_refused(network, tmp_path):
 @pytest.mark.parametrize(
     'spoil, said',
     [
-        (lambda cfg: cfg.pop('test_dataloader'), 'and `test_dataloader`'),
-        (lambda cfg: cfg.model.update(type='BottomupPoseEstimator'), 'not a BottomupPoseEstimator'),
+        (lambda cfg: cfg.pop('test_dataloader'), 'and no `test_dataloader`'),
+        (lambda cfg: cfg.model.update(type='BottomupPoseEstimator'), 'a BottomupPoseEstimator'),
     ],
 )
 def test_a_config_that_predicts_by_no_box_is_refused(network, spoil, said):
