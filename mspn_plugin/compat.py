@@ -20,9 +20,6 @@ from typing import Any, NoReturn
 import numpy as np
 import torch
 from torch import Tensor
-from torch.library import Library
-
-_DECLARED_SCHEMAS: list[Library] = []
 
 
 def apply() -> None:
@@ -51,10 +48,9 @@ def declare_torchvision_ops() -> None:
     except RuntimeError as error:
         if 'torchvision::nms' not in str(error):
             raise
-        library = Library('torchvision', 'DEF')
-        library.define('nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        library.define('qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor')
-        _DECLARED_SCHEMAS.append(library)
+        schema = '(Tensor dets, Tensor scores, float iou_threshold) -> Tensor'
+        torch.library.define('torchvision::nms', schema)
+        torch.library.define('torchvision::qnms', schema)
         for name in [n for n in sys.modules if n.split('.')[0] == 'torchvision']:
             del sys.modules[name]
         import torchvision  # noqa: F401

@@ -24,20 +24,12 @@ from .arguments import Command, cfg_options, device
 @click.option('--seconds', default=10.0, help='How long to measure the network, and the loading.')
 @device
 @cfg_options("Replace values of the config, as MMPose's tools do.")
-def command(
-    config: str,
-    images: bool,
-    cost: bool,
-    workers: int,
-    seconds: float,
-    device: str,
-    cfg_options: dict[str, Any],
-) -> int:
+def command(config: str, cfg_options: dict[str, Any], **options: Any) -> int:
     """Look for what could end or spoil a run of CONFIG, in its data, model and checkpoint.
 
     It also measures what training would cost. Exit status: 0 if there are no errors, 1 if there
     are, 2 if nothing could be checked.
     """
-    report = check(read_config(config, cfg_options), images, cost, workers, device, seconds)
+    report = check(read_config(config, cfg_options), **options)
     click.echo(in_words(report))
     return 1 if report.errors() else 0

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from itertools import count, groupby
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,21 +227,13 @@ class Frame(NamedTuple):
     number: int = 0
 
 
+@dataclass
 class Reader:
-    """Reads images and videos with the boxes of their persons.
+    """Reads images and videos with the boxes of their persons."""
 
-    Args:
-        box_file (BoxFile, optional): The boxes; without it each image is one person.
-
-    Attributes:
-        detector (Detector, optional): What finds the boxes instead.
-        num_skipped (int): How many images and boxes had to be left out.
-    """
-
-    def __init__(self, box_file: BoxFile | None) -> None:
-        self.box_file = box_file
-        self.detector: Detector | None = None
-        self.num_skipped = 0
+    box_file: BoxFile | None  # without it and a detector each image is one person
+    detector: Detector | None = None  # what finds the boxes instead
+    num_skipped: int = 0  # images and boxes that had to be left out
 
     def read(self, paths: Sequence[Path]) -> Iterator[tuple[Frame, np.ndarray, Boxes]]:
         """Read what can be read, with progress bars."""

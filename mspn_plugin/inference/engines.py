@@ -1,6 +1,7 @@
 """The engines that run an exported network on a processor: ONNX Runtime and OpenVINO."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -155,23 +156,17 @@ def supported_precision(precision: str, device: str) -> tuple[str, str | None]:
     return precision, None
 
 
+@dataclass
 class EngineEstimator:
     """An exported network in an engine, in the place of an estimator in ``PosePredictor``.
 
-    Args:
-        engine (Callable): From uint8 BGR crops (B, h, w, 3) to keypoints in pixels of the crops
-            (B, K, 2) and scores (B, K).
-        cfg (Config): The config that crops are made by.
-        dataset_meta (Mapping): MMPose's: the keypoints' names, the skeleton and the colours.
+    The engine maps uint8 BGR crops (B, h, w, 3) to keypoints in pixels of the crops (B, K, 2) and
+    scores (B, K).
     """
 
-    def __init__(
-        self,
-        engine: Callable[[np.ndarray], list[np.ndarray]],
-        cfg: Config,
-        dataset_meta: Mapping[str, Any],
-    ) -> None:
-        self.engine, self.cfg, self.dataset_meta = engine, cfg, dataset_meta
+    engine: Callable[[np.ndarray], list[np.ndarray]]
+    cfg: Config  # that crops are made by
+    dataset_meta: Mapping[str, Any]  # MMPose's: the keypoints' names, the skeleton and the colours
 
     def test_step(self, data: Mapping[str, Any]) -> Sequence[PoseDataSample]:
         """Predict a batch of a test pipeline; the samples get ``pred_instances``."""

@@ -58,14 +58,7 @@ def fuse(
 
 
 class FusedNetwork(nn.Module):
-    """From images to the final heatmaps.
-
-    Args:
-        backbone (MSPNBackbone): The backbone.
-        head (MultiStageHeatmapHead): The head, of which the last unit's of the last stage is used.
-        stages (int): How many stages run.
-        dtype (torch.dtype): What is computed in.
-    """
+    """From images to the final heatmaps, those of the last unit of so many stages."""
 
     def __init__(
         self, backbone: MSPNBackbone, head: MultiStageHeatmapHead, stages: int, dtype: torch.dtype
@@ -109,9 +102,7 @@ class FusedNetwork(nn.Module):
 class FusedEstimator(TopdownPoseEstimator):
     """What :func:`fuse` makes: MMPose's interface around a :class:`FusedNetwork`."""
 
-    def __init__(
-        self, estimator: nn.Module, stages: int | None = None, dtype: torch.dtype = torch.float32
-    ) -> None:
+    def __init__(self, estimator: nn.Module, stages: int | None, dtype: torch.dtype) -> None:
         backbone, head = getattr(estimator, 'backbone', None), getattr(estimator, 'head', None)
         if not isinstance(backbone, MSPNBackbone) or not isinstance(head, MultiStageHeatmapHead):
             raise SettingError(
@@ -125,7 +116,6 @@ class FusedEstimator(TopdownPoseEstimator):
         # Its own constructor would build what the trained estimator has.
         BaseModel.__init__(self, copy.deepcopy(given.data_preprocessor))
         self.metainfo = given.metainfo
-        self.train_cfg: dict[str, Any] = {}
         self.test_cfg = copy.deepcopy(given.test_cfg)
         for name in ('cfg', 'dataset_meta'):
             if hasattr(given, name):

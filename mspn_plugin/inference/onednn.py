@@ -18,12 +18,9 @@ _HAS_OPERATORS = torch.backends.mkldnn.is_available() and hasattr(
 
 
 class FusedConv(nn.Module):
-    """A convolution, the sum with another tensor, and ReLU.
+    """A convolution, the sum with another tensor, and ReLU if ``rectify``.
 
-    Args:
-        conv (nn.Conv2d): The convolution. oneDNN orders its weights for one image and for several,
-            once each.
-        rectify (bool): Whether ReLU follows.
+    oneDNN orders the weights for one image and for several, once each.
     """
 
     def __init__(self, conv: nn.Conv2d, rectify: bool) -> None:
@@ -33,12 +30,7 @@ class FusedConv(nn.Module):
         self._ordered: dict[bool, Tensor] = {}
 
     def forward(self, x: Tensor, added: Tensor | None = None) -> Tensor:
-        """Compute relu(conv(x) + added), each part if asked for.
-
-        Args:
-            x (Tensor): Shape (B, C, h, w).
-            added (Tensor, optional): Of the output's shape. It may be overwritten.
-        """
+        """Compute relu(conv(x) + added), each part if asked for; ``added`` may be overwritten."""
         if not _runs(x):
             out = self.conv(x)
             out = out if added is None else out.add_(added)

@@ -262,12 +262,7 @@ def check(graph: PoseGraph, engine: Callable[[np.ndarray], list[np.ndarray]]) ->
 
     Where two places of a heatmap are equally high but for rounding, either is right: a keypoint
     that moves in PyTorch too, when the heatmap is changed by a hundred-thousandth, does not count.
-
-    Returns:
-        float: The largest difference, as of :func:`export_onnx`.
-
-    Raises:
-        RuntimeError: If they differ.
+    It returns and raises what :func:`export_onnx` does.
     """
     images = crops(graph, 3)
     outputs = [torch.from_numpy(output) for output in engine(images.numpy())]

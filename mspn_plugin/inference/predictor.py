@@ -116,11 +116,11 @@ class PosePredictor:
             crops += [self.crop(image, *box) for box in zip(*boxes)]
             # Images without instances must not pile up.
             if max(len(crops), len(waiting)) >= self.batch_size:
-                yield from self._predict(waiting, crops)
+                yield from self.predict(waiting, crops)
                 waiting, crops = [], []
-        yield from self._predict(waiting, crops)
+        yield from self.predict(waiting, crops)
 
-    def _predict(
+    def predict(
         self, waiting: list[tuple[Any, Boxes]], crops: list[dict[str, Any]]
     ) -> Iterator[tuple[Any, Poses]]:
         """Predict all crops in batches of about the same size, and give them to their images."""

@@ -7,16 +7,14 @@ normalises and decodes, and the first and the last convolution stay in float32.
 """
 
 import contextlib
-import copy
 import io
 import json
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from mmengine.dataset import pseudo_collate
 
 from ..errors import SettingError
 from ..files import read_json, writing
@@ -130,15 +128,17 @@ def export_int8(
     """
     needed('onnx')
     needed('onnxruntime')
+    waiting = [(None, person.boxes) for person in persons]
+    crops = [person.crop for person in persons]
 
     def predict(path: Path, engine: str) -> list[Poses]:
         stand_in = EngineEstimator(ENGINES[engine](path), estimator.cfg, estimator.dataset_meta)
-        return list(_predict(stand_in, persons))
+        return [poses for _, poses in PosePredictor(stand_in, _BATCH).predict(waiting, crops)]
 
     with tempfile.TemporaryDirectory() as folder, writing(Path(target)) as unfinished:
         exact = Path(folder, 'fp32.onnx')
         export_onnx(estimator, exact, flip_test=flip_test)
-        quantize(exact, unfinished, [person.crop['inputs'].numpy() for person in persons])
+        quantize(exact, unfinished, [crop['inputs'].numpy() for crop in crops])
         before = predict(exact, 'onnxruntime')
         precision = _average_precision(annotations, persons, estimator) if annotations else None
         exact_ap = precision(before) if precision else 0.0
@@ -164,10 +164,7 @@ def export_int8(
 def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
     """Turn a file of :func:`~mspn_plugin.inference.onnx.export_onnx` into one in int8.
 
-    Args:
-        source (Path): The file in float32, of uint8 crops in.
-        target (Path): The file to write.
-        crops (Sequence[np.ndarray]): uint8 BGR in shape (3, h, w).
+    It takes uint8 crops, as do the arrays to calibrate with: BGR in shape (3, h, w).
     """
     import onnx
     from onnxruntime import quantization
@@ -211,15 +208,6 @@ def quantize(source: Path, target: Path, crops: Sequence[np.ndarray]) -> None:
     del model.metadata_props[:]
     onnx.helper.set_model_props(model, {**properties, 'precision': json.dumps('int8')})
     onnx.save(model, str(target))
-
-
-def _predict(estimator: EngineEstimator, persons: Sequence[Person]) -> Iterator[Poses]:
-    for first in range(0, len(persons), _BATCH):
-        batch = persons[first : first + _BATCH]
-        samples = estimator.test_step(pseudo_collate([copy.deepcopy(p.crop) for p in batch]))
-        for person, sample in zip(batch, samples):
-            found = sample.pred_instances
-            yield Poses(found.keypoints, found.keypoint_scores, person.boxes)
 
 
 def _moves(

@@ -16,7 +16,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from ..errors import SettingError
 from ..settings import DEFAULT_INIT, build_module, check_counts, check_norm, is_whole
-from ..weights.loading import check_backbone_weights
+from ..weights.loading import check_backbone_weights, weights_below
 from ..weights.pretrained import load_pretrained
 from .recompute import recompute
 from .stage import EXPANSION, Stage
@@ -129,8 +129,6 @@ class MSPNBackbone(BaseModule):
         self.unit_channels = unit_channels
         self.num_stages = num_stages
         self.num_units = num_units
-        self.num_blocks = tuple(num_blocks)
-        self.aggregation = aggregation
         self.frozen_stages = frozen_stages
         self.norm_eval = norm_eval
         self.with_cp = with_cp
@@ -257,10 +255,7 @@ class MSPNBackbone(BaseModule):
     ) -> None:
         # MMEngine loads leniently: without this, a checkpoint of another network would fill the
         # part of this one that fits, with no more than a warning.
-        weights = {
-            key[len(prefix) :]: value for key, value in state_dict.items() if key.startswith(prefix)
-        }
-        check_backbone_weights(weights, self.state_dict())
+        check_backbone_weights(weights_below(state_dict, prefix), self.state_dict())
         super()._load_from_state_dict(state_dict, prefix, *args, **kwargs)
 
     def _frozen_modules(self) -> list[nn.Module]:

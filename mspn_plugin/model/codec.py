@@ -89,11 +89,13 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 f'{_LARGEST_BLUR}, such as 5 or 9'
             )
         self.kernel_sizes = _kernel_sizes(kernel_sizes)
+        self.num_levels = len(self.kernel_sizes)
         self.unbiased = bool(unbiased)
         self.draw_on_device = bool(draw_on_device)
         self.blur_kernel_size = blur_kernel_size
         self._stride = tuple(p // c for p, c in zip(self.input_size, self.heatmap_size))
-        self._blur_kernel = _half_kernel(blur_kernel_size)
+        kernel = cv2.getGaussianKernel(blur_kernel_size, 0)[:, 0].tolist()
+        self._blur_kernel = kernel[blur_kernel_size // 2 :]  # from its middle to one end
         # What drawing needs, on each device that it was asked for.
         self._constants = {
             _CPU: {
@@ -105,11 +107,6 @@ class CoarseToFineHeatmap(BaseKeypointCodec):
                 'rows': _impulse_profiles(self.heatmap_size[1], self.kernel_sizes),
             }
         }
-
-    @property
-    def num_levels(self) -> int:
-        """The number of levels."""
-        return len(self.kernel_sizes)
 
     def encode(
         self,
@@ -264,11 +261,6 @@ def _gaussians(cells: Tensor, size: int, decays: Tensor) -> Tensor:
     pixels = torch.arange(size, device=cells.device)
     exponents = decays * (pixels - cells[..., None]).square()
     return exponents.clamp(min=_LOWEST_EXPONENT).exp()
-
-
-def _half_kernel(size: int) -> list[float]:
-    """OpenCV's Gaussian kernel from its middle to one end."""
-    return cv2.getGaussianKernel(size, 0)[size // 2 :, 0].tolist()
 
 
 def _decay(kernel_size: int) -> float:

@@ -18,15 +18,10 @@ def recompute(unit: nn.Module, *inputs: Any) -> Any:
     """
     if not torch.is_grad_enabled():
         return unit(*inputs)
-    if torch.compiler.is_compiling():  # the compiler never repeats a buffer's update
-        return checkpoint(unit, *inputs, use_reentrant=False, preserve_rng_state=False)
-    return checkpoint(
-        unit,
-        *inputs,
-        use_reentrant=False,
-        preserve_rng_state=False,
-        context_fn=lambda: (nullcontext(), _statistics_kept(unit)),
-    )
+    how: dict[str, Any] = dict(use_reentrant=False, preserve_rng_state=False)
+    if not torch.compiler.is_compiling():  # the compiler never repeats a buffer's update
+        how['context_fn'] = lambda: (nullcontext(), _statistics_kept(unit))
+    return checkpoint(unit, *inputs, **how)
 
 
 @contextmanager

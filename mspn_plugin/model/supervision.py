@@ -135,22 +135,20 @@ class BatchTargets:
         return torch.cat([v if v.dim() == 3 else v[None] for v in values], dim=1)
 
 
-def pck_accuracy(
-    output: Tensor, target: Tensor, visible: Tensor, threshold: float = 0.05
-) -> Tensor:
+def pck_accuracy(output: Tensor, target: Tensor, visible: Tensor) -> Tensor:
     """The share of keypoints whose highest pixel is near the target's, without leaving the device.
 
     It equals what MMPose's ``pose_pck_accuracy`` gives, which scales x by the height and y by the
-    width. Heatmaps are (B, K, H, W), ``visible`` (B, K) is True where a keypoint counts, and the
-    threshold is in heatmap sizes. The result, a scalar from 0 to 1, is averaged over instances for
-    each keypoint, then over the keypoints that some instance has; it is 0 if none has any.
+    width; near is within 5% of them. Heatmaps are (B, K, H, W), ``visible`` (B, K) is True where a
+    keypoint counts. The result, a scalar from 0 to 1, is averaged over instances for each keypoint,
+    then over the keypoints that some instance has; it is 0 if none has any.
     """
     height, width = output.shape[2:]
     x, y = _peaks(output)
     target_x, target_y = _peaks(target)
     distance = torch.hypot((x - target_x) / height, (y - target_y) / width)
     count = visible.sum(0)
-    right = ((distance < threshold) & visible).sum(0) / count.clamp(min=1)
+    right = ((distance < 0.05) & visible).sum(0) / count.clamp(min=1)
     return right.sum() / (count > 0).sum().clamp(min=1)
 
 

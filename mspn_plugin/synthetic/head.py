@@ -28,23 +28,19 @@ def _tangents(direction: np.ndarray) -> np.ndarray:
 class _Surface:
     """The surface of the head, whose points are unit vectors in the head's own axes.
 
-    The viewer sees the side of ``view``; ``rim`` holds two axes of the great circle around it.
+    The viewer sees the side of ``view``; ``rim`` holds the directions (28, 3) around it.
     """
 
     def __init__(self, figure: Figure) -> None:
         self.figure = figure
         self.view = unit(figure.head_axes[2] / figure.head_radii)
-        self.rim = _tangents(self.view)
+        self.rim = _TURN @ _tangents(self.view)
 
     def points(self, directions: np.ndarray, out: float = 1.0) -> np.ndarray:
         """Points (n, 2) in the image of directions (n, 3), on a surface ``out`` times as large."""
         figure = self.figure
         scaled = (figure.head_radii * directions * out) @ figure.head_axes.T
         return figure.project(figure.head_centre + scaled)[:, :2]
-
-    def outline(self, out: float = 1.0) -> np.ndarray:
-        """Outline of the whole head."""
-        return self.points(_TURN @ self.rim, out)
 
     def patch(
         self, centre: tuple[float, float, float], across: float, along: float, out: float = 1.0
@@ -59,10 +55,9 @@ class _Surface:
         reach = np.deg2rad(1 / np.hypot(*(_TURN / (across, along)).T))[:, None]
         edge = np.cos(reach) * middle + np.sin(reach) * (_TURN @ tangents)
         # What is hidden ends at the head's own outline.
-        rim = _TURN @ self.rim
-        x, y = tangents @ rim.T
-        inside = np.rad2deg(np.arccos(rim @ middle)) * np.hypot(x / across, y / along)
-        corners = np.concatenate((edge[edge @ self.view > 0], rim[inside < np.hypot(x, y)]))
+        x, y = tangents @ self.rim.T
+        inside = np.rad2deg(np.arccos(self.rim @ middle)) * np.hypot(x / across, y / along)
+        corners = np.concatenate((edge[edge @ self.view > 0], self.rim[inside < np.hypot(x, y)]))
         return hull(self.points(corners, out)) if len(corners) > 2 else None
 
 
@@ -78,7 +73,7 @@ def head(figure: Figure) -> list[Stroke]:
     ) -> None:
         stroke.add(surface.patch(centre, across, along), colour)
 
-    ring = surface.outline()
+    ring = surface.points(surface.rim)
     stroke.add(ring, shade(skin, 0.72))
     lit = 0.88 * ring + 0.12 * ring.mean(0) + 0.09 * figure.head_radii[1] * figure.light
     stroke.add(lit, skin)
