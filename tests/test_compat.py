@@ -54,9 +54,10 @@ def test_applying_twice_changes_nothing():
         wrap, draw = MMDistributedDataParallel.__init__, OpencvBackendVisualizer.draw_circles
         return amp.autocast, utils._init_dist_pytorch, wrap, draw
 
-    before = replaced()
+    before, admitted = replaced(), torch.serialization.get_safe_globals()
     compat.apply()
     assert replaced() == before
+    assert set(map(str, torch.serialization.get_safe_globals())) == set(map(str, admitted))
 
 
 def test_a_checkpoint_with_mmengine_message_hub_loads(tmp_path):
