@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-_PACKAGES = {'mspn_plugin', 'mmpose', 'mmengine', 'mmcv', 'numpy', 'opencv-python'}
-_PACKAGES |= {'onnxruntime', 'openvino'}
+_ENGINES = {'onnxruntime', 'openvino'}
+_PACKAGES = {'mspn_plugin', 'mmpose', 'mmengine', 'mmcv', 'numpy', 'opencv-python', *_ENGINES}
 
 
 def describe(device: str = 'cpu') -> dict[str, Any]:
