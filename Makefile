@@ -53,12 +53,13 @@ demo: $(INSTALLED) | $(DEMO)/data
 
 # The weights that come with the plugin. DATA has coco/ and coco_more/, photographs in COCO's layout,
 # and lspet_dataset.zip. Each training goes on from the last one's weights, the second runs twice, and
-# the ends of the last two are averaged. Interrupted, it goes on from the last checkpoint: with --resume
-# MMPose looks for nothing else to load.
+# the ends of the last two are averaged with what they went on from. Interrupted, it goes on from the
+# last checkpoint: with --resume MMPose looks for nothing else to load.
 DATA ?= data
 LSPET_CONFIG := td-hm_2xmspn-small_1xb32-66e_lspet-160x160
 MIX_CONFIG := td-hm_2xmspn-small_1xb32-46e_photographs-160x160
-WEIGHTS := td-hm_2xmspn-small_1xb32-16e_photographs-160x160
+FURTHER := td-hm_2xmspn-small_1xb32-16e_photographs-160x160
+WEIGHTS := td-hm_2xmspn-small_1xb32-17e_photographs-160x160
 
 $(DATA)/lspet: | $(INSTALLED)
 	$(BIN)/mspn convert lspet $(DATA)/lspet_dataset.zip --out $@
@@ -75,11 +76,15 @@ weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small_again \
 		--cfg-options optim_wrapper.optimizer.lr=1.5e-3 \
 		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume,load_from=$$(cat $(DATA)/small/last_checkpoint))
+	$(BIN)/mim train mmpose configs/$(FURTHER).py --work-dir $(DATA)/small_further \
+		$(if $(wildcard $(DATA)/small_further/last_checkpoint),--resume)
+	$(BIN)/python examples/average_weights.py configs/$(FURTHER).py $(DATA)/small.pth --overwrite \
+		$$(cat $(DATA)/small_again/last_checkpoint) $$(cat $(DATA)/small_further/last_checkpoint)
 	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_last \
 		$(if $(wildcard $(DATA)/small_last/last_checkpoint),--resume)
-	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/small.pth --overwrite \
-		$$(cat $(DATA)/small_again/last_checkpoint) $$(cat $(DATA)/small_last/last_checkpoint)
-	$(BIN)/mspn convert half $(DATA)/small.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
+	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/shipped.pth --overwrite \
+		$(DATA)/small.pth $$(cat $(DATA)/small_last/last_checkpoint)
+	$(BIN)/mspn convert half $(DATA)/shipped.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
 
 # Two processes with a thread each: with more, their threads wait for each other. After a crash xdist
 # would wait for ever for what a new process is to run.

@@ -1,4 +1,4 @@
-# The last training of the weights that come with the plugin: shorter, at a lower rate, and without
+# A further training of the weights that come with the plugin: shorter, at a lower rate, and without
 # OHKM, which was worse on LSPET in the ablations (docs/ablations.md).
 #
 #   make weights

@@ -1,6 +1,6 @@
 # The weights that come with the plugin: a small MSPN for people in photographs, from sports,
 # COCO and rendered people. It goes on from the network of the recipe for sports alone, then once
-# more from what it has come to; a shorter training without OHKM (16e) follows.
+# more from what it has come to; two shorter trainings without OHKM (16e, 17e) follow.
 #
 #   make weights
 #

@@ -10,7 +10,7 @@ from ..config_files import config_path
 from ..errors import SettingError, first_few
 from .loading import weights_in
 
-NAME = 'td-hm_2xmspn-small_1xb32-16e_photographs-160x160'
+NAME = 'td-hm_2xmspn-small_1xb32-17e_photographs-160x160'
 
 
 def shipped_network() -> tuple[str, str]:
