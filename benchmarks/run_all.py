@@ -180,11 +180,14 @@ def topics() -> list[Path]:
 
 
 def kept(target: Path, machine: Mapping[str, Any]) -> dict[str, Any]:
-    """The parts of an earlier run, if it was on the same machine with the same versions."""
+    """The parts of an earlier run, if it was on the same machine with the same versions.
+
+    The build of the kernel may differ: a virtual machine gets another one each time.
+    """
     if not target.is_file():
         return {}
     earlier = json.loads(target.read_text(encoding='utf-8'))
-    return earlier['parts'] if earlier['machine'] == machine else {}
+    return earlier['parts'] if earlier['machine'] | {'system': machine['system']} == machine else {}
 
 
 def alone(call: Callable[..., Any], *arguments: Any) -> Any:

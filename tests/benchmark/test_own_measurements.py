@@ -53,6 +53,7 @@ def test_a_part_that_is_measured_alone_keeps_the_others(tmp_path):
     earlier = dict(machine=machine, parts=dict(codec=dict(rows=[])))
     target.write_text(json.dumps(earlier))
     assert run_all.kept(target, machine) == earlier['parts']
+    assert run_all.kept(target, {**machine, 'system': 'another build'}) == earlier['parts']
     assert run_all.kept(target, {**machine, 'versions': {}}) == {}
     assert run_all.kept(tmp_path / 'none.json', machine) == {}
 
