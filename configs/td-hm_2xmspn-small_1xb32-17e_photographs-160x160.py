@@ -20,7 +20,7 @@ custom_hooks = custom_hooks + [
         type='EMAHook',
         ema_type='StochasticWeightAverage',
         update_buffers=True,
-        begin_epoch=max_epochs - mild_epochs,
+        begin_epoch=max_epochs - mild_epochs,  # counted from 1: with the epoch before the switch
     ),
 ]
 randomness = dict(seed=1)
