@@ -67,21 +67,21 @@ $(DATA)/lspet: | $(INSTALLED)
 $(DATA)/rendered: | $(INSTALLED)
 	$(BIN)/mspn synthetic --out $@ --train 3000 --val 1 --seed 1
 
+# --resume where a folder of DATA holds a begun training, else the second argument.
+resumed = $(if $(wildcard $(DATA)/$(1)/last_checkpoint),--resume,$(2))
+
 weights: export DATA_ROOT = $(DATA)
 weights: $(INSTALLED) | $(DATA)/lspet $(DATA)/rendered
 	COCO_ROOT=$(DATA)/lspet $(BIN)/mim train mmpose configs/$(LSPET_CONFIG).py \
 		--work-dir $(DATA)/small_lspet --resume
-	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small \
-		$(if $(wildcard $(DATA)/small/last_checkpoint),--resume)
+	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small $(call resumed,small)
 	$(BIN)/mim train mmpose configs/$(MIX_CONFIG).py --work-dir $(DATA)/small_again \
 		--cfg-options optim_wrapper.optimizer.lr=1.5e-3 \
-		$(if $(wildcard $(DATA)/small_again/last_checkpoint),--resume,load_from=$$(cat $(DATA)/small/last_checkpoint))
-	$(BIN)/mim train mmpose configs/$(FURTHER).py --work-dir $(DATA)/small_further \
-		$(if $(wildcard $(DATA)/small_further/last_checkpoint),--resume)
+		$(call resumed,small_again,load_from=$$(cat $(DATA)/small/last_checkpoint))
+	$(BIN)/mim train mmpose configs/$(FURTHER).py --work-dir $(DATA)/small_further $(call resumed,small_further)
 	$(BIN)/python examples/average_weights.py configs/$(FURTHER).py $(DATA)/small.pth --overwrite \
 		$$(cat $(DATA)/small_again/last_checkpoint) $$(cat $(DATA)/small_further/last_checkpoint)
-	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_last \
-		$(if $(wildcard $(DATA)/small_last/last_checkpoint),--resume)
+	$(BIN)/mim train mmpose configs/$(WEIGHTS).py --work-dir $(DATA)/small_last $(call resumed,small_last)
 	$(BIN)/python examples/average_weights.py configs/$(WEIGHTS).py $(DATA)/shipped.pth --overwrite \
 		$(DATA)/small.pth $$(cat $(DATA)/small_last/last_checkpoint)
 	$(BIN)/mspn convert half $(DATA)/shipped.pth mspn_plugin/weights/$(WEIGHTS).pth --overwrite
