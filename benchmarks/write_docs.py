@@ -16,7 +16,8 @@ _INTRODUCTION = """# Benchmarks
 
 This page is written by `make bench` from the figures in [benchmarks/](benchmarks); no number in its
 tables was typed. `make bench SIZE=quick` takes minutes, `SIZE=full` longer; each machine has a
-section of its own, and its file is replaced by the next run on it.
+section of its own, and its file is replaced by the next run on it. `run_all.py --only` replaces the
+parts that it names; the kernel's build is then that of the latest.
 
 Every ratio is MMPose's time divided by ours, from the same run on the same data: above 1 ours is
 faster."""
